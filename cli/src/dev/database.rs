@@ -1,0 +1,139 @@
+//! The database of dev mode: the embedded PostgreSQL or the one of `--database-url`, migrated, with the login roles of
+//! the pools. The one statement here makes the embedded server's database, which must be there before the store can migrate.
+
+use anyhow::{Context, bail, ensure};
+use authly_embedded_postgres::{Options, Postgres, VERSION};
+use authly_store::{ConnectOptions, Login, Role, Store, login_name};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{Connection, PgConnection};
+use url::Url;
+
+use super::{credentials::RolePasswords, folder::DataFolder};
+use crate::terminal::progress;
+
+/// The database on the embedded server.
+const NAME: &str = "authly";
+/// The most connections of one role.
+const CONNECTIONS: u32 = 8;
+
+/// A migrated database.
+pub(crate) struct Database {
+    embedded: Option<Postgres>,
+    url: Url,
+    passwords: RolePasswords,
+}
+
+impl Database {
+    /// Starts or reaches PostgreSQL and migrates. `url` is that of an existing database, as a user that may create roles.
+    pub(crate) async fn open(url: Option<&str>, data: &DataFolder, passwords: RolePasswords) -> anyhow::Result<Self> {
+        let (embedded, url) = match url {
+            Some(url) => (None, url.to_owned()),
+            None => {
+                let postgres = start(data).await?;
+                let url = postgres.url(NAME);
+                (Some(postgres), url)
+            }
+        };
+        let opened = prepare(&url, &passwords).await;
+        match opened {
+            Ok(url) => Ok(Self { embedded, url, passwords }),
+            Err(error) => {
+                stop(embedded).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// A pool that is logged in as one role.
+    pub(crate) async fn connect(&self, role: Role) -> anyhow::Result<Store> {
+        let database = database_name(&self.url)?;
+        let mut url = self.url.clone();
+        let login = login_name(database, role);
+        let set = url.set_username(&login).and_then(|()| url.set_password(None));
+        ensure!(set.is_ok(), "--database-url has no host: write postgres://USER:PASSWORD@HOST:PORT/DATABASE");
+        let password = Some(self.password(role).expose_secret().to_owned());
+        let options = ConnectOptions { url: url.into(), password, role, max_connections: CONNECTIONS };
+        Store::connect(options).await.with_context(|| format!("logging in to the database as {login}"))
+    }
+
+    /// Stops the embedded server; everything committed is on disk.
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
+        stop(self.embedded).await
+    }
+
+    fn password(&self, role: Role) -> &SecretString {
+        match role {
+            Role::Server => &self.passwords.server,
+            Role::Gateway => &self.passwords.gateway,
+            Role::Operator => &self.passwords.operator,
+            Role::Jobs => &self.passwords.jobs,
+        }
+    }
+}
+
+async fn start(data: &DataFolder) -> anyhow::Result<Postgres> {
+    let folder = data.join("postgres");
+    let options =
+        Options { installation: data.join(format!("postgresql-{VERSION}")), folder, port: None, settings: Vec::new() };
+    let postgres = Postgres::start(options, &|line| progress(line)).await?;
+    match create(&postgres.url("postgres")).await {
+        Ok(()) => Ok(postgres),
+        Err(error) => {
+            stop(Some(postgres)).await?;
+            Err(error)
+        }
+    }
+}
+
+/// Makes the database, if it is not there.
+async fn create(url: &str) -> anyhow::Result<()> {
+    let mut connection = PgConnection::connect(url).await?;
+    match sqlx::query("create database authly").execute(&mut connection).await {
+        Ok(_) => {}
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P04") => {} // it exists
+        Err(error) => return Err(error.into()),
+    }
+    Ok(connection.close().await?)
+}
+
+async fn prepare(text: &str, passwords: &RolePasswords) -> anyhow::Result<Url> {
+    // What is wrong is not shown: the URL holds a password.
+    let Ok(url) = Url::parse(text) else {
+        bail!("--database-url is no URL: write postgres://USER:PASSWORD@HOST:PORT/DATABASE");
+    };
+    ensure!(
+        matches!(url.scheme(), "postgres" | "postgresql"),
+        "--database-url starts with postgres:// : write postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+    );
+    database_name(&url)?;
+    progress("migrating the database");
+    let login = |role, password: &SecretString| Login { role, password: password.expose_secret().to_owned() };
+    let logins = [
+        login(Role::Server, &passwords.server),
+        login(Role::Gateway, &passwords.gateway),
+        login(Role::Operator, &passwords.operator),
+        login(Role::Jobs, &passwords.jobs),
+    ];
+    authly_store::migrate(text, None, &logins).await.context("migrating the database")?;
+    Ok(url)
+}
+
+fn database_name(url: &Url) -> anyhow::Result<&str> {
+    let name = url.path().trim_start_matches('/');
+    let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    ensure!(
+        plain,
+        "--database-url names no database of letters, digits, _ and -: write postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+    );
+    Ok(name)
+}
+
+async fn stop(embedded: Option<Postgres>) -> anyhow::Result<()> {
+    match embedded {
+        Some(postgres) => {
+            progress("stopping PostgreSQL");
+            Ok(postgres.stop().await?)
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,52 @@
+//! The `authly` binary: arguments, wiring, dev mode. Each role is a crate of its own; nothing is decided here.
+
+mod args;
+mod commands;
+mod connect;
+mod dev;
+mod serving;
+mod tables;
+mod terminal;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(error) = args::refuse_unknown_environment() {
+        terminal::progress(format_args!("authly: {error}"));
+        return std::process::ExitCode::from(2);
+    }
+    match run(arguments) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::progress(format_args!("authly: {}", explained(&error)));
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+/// The error and its causes, without those that the text before them tells already.
+fn explained(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told {
+        told if told.is_empty() => cause,
+        told if told.contains(&cause) => told,
+        told => format!("{told}: {cause}"),
+    })
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Crds => commands::crds::run(),
+            Command::Migrate(options) => commands::migrate::run(options).await,
+            Command::Server(options) => commands::server::run(options).await,
+            Command::Gateway(options) => commands::gateway::run(options).await,
+            Command::Operator(options) => commands::operator::run(options).await,
+            Command::Dev(options) => dev::run(options).await,
+            Command::Get(options) => dev::get::run(options).await,
+        }
+    })
+}

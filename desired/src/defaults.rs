@@ -1,0 +1,30 @@
+//! Defaults that no other crate needs; the rest stand beside their types in `authly-model`. The schemas have none, since
+//! a default in a schema shows up as drift in GitOps tools.
+
+use authly_crds as crds;
+use authly_model::duration::Seconds;
+
+/// `spec.installation` of a Tenant.
+pub const INSTALLATION: &str = "default";
+/// The shortest access-token lifetime.
+pub const MIN_ACCESS_TOKEN_LIFETIME: Seconds = Seconds(10);
+/// `spec.methods` of a SignedUrlRoute.
+pub(crate) const METHODS: [crds::Method; 2] = [crds::Method::Get, crds::Method::Head];
+
+/// `spec.credentials.secret.name` of the OAuthClient `name`.
+#[must_use]
+pub fn secret_name(name: &str) -> String {
+    format!("{name}-oauth")
+}
+
+/// `spec.clientId` of the OAuthClient `namespace`/`name`.
+#[must_use]
+pub fn client_id(namespace: &str, name: &str) -> String {
+    format!("{namespace}.{name}")
+}
+
+/// `spec.issuer` of the Tenant `name`.
+#[must_use]
+pub fn issuer(base: &str, name: &str) -> String {
+    format!("{}/t/{name}", base.trim_end_matches('/'))
+}

@@ -1,0 +1,73 @@
+//! The gateway's metrics. The only label is the outcome, from a fixed list.
+
+use authly_runtime::metrics::{Counters, Label, Metrics as Registry};
+
+use crate::answer::Refused;
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Redeemed,
+    /// The URL or the request around it: form, signature, time, method, network, constraint.
+    BadUrl,
+    Revoked,
+    UsedUp,
+    PolicyDenied,
+    Unavailable,
+    Other,
+}
+
+impl Label for Outcome {
+    const NAME: &'static str = "outcome";
+    const ALL: &'static [Self] = &[
+        Self::Redeemed,
+        Self::BadUrl,
+        Self::Revoked,
+        Self::UsedUp,
+        Self::PolicyDenied,
+        Self::Unavailable,
+        Self::Other,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Redeemed => "redeemed",
+            Self::BadUrl => "bad_url",
+            Self::Revoked => "revoked",
+            Self::UsedUp => "used_up",
+            Self::PolicyDenied => "policy_denied",
+            Self::Unavailable => "unavailable",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Counters of what the gateway decided.
+#[derive(Debug)]
+pub(crate) struct Metrics(Counters<Outcome>);
+
+impl Metrics {
+    /// Makes the counters and registers them.
+    pub(crate) fn register(registry: &Registry) -> Self {
+        Self(registry.counters("redemptions", "Signed URLs presented, by outcome"))
+    }
+
+    pub(crate) fn redeemed(&self) {
+        self.0.inc(&Outcome::Redeemed);
+    }
+
+    pub(crate) fn refused(&self, refused: &Refused) {
+        self.0.inc(&match refused {
+            Refused::Url(_) | Refused::NotCanonical(_) | Refused::ConstraintUnsupported => Outcome::BadUrl,
+            Refused::Revoked => Outcome::Revoked,
+            Refused::UsedUp => Outcome::UsedUp,
+            Refused::PolicyDenied => Outcome::PolicyDenied,
+            Refused::Unavailable => Outcome::Unavailable,
+            Refused::NoRoute
+            | Refused::TenantSuspended
+            | Refused::NoBackend
+            | Refused::BackendUnreachable
+            | Refused::BackendTimeout => Outcome::Other,
+        });
+    }
+}

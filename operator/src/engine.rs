@@ -1,0 +1,263 @@
+//! The reconcile engine, shared by the operator and by `authly dev`: what is declared → the store → status.
+//!
+//! Owns: the index of everything declared, coalescing, the order of writes, Secrets of clients, statuses. Never does:
+//! Kubernetes (see [`Cluster`]), rules between objects (`authly-desired`), SQL (`authly-store`).
+//!
+//! One task owns all state; the store is written from it, one tenant at a time; the cluster is written beside it, bounded
+//! and with a backoff per object. Every step is derived from what the steps before left behind, so it may end anywhere.
+
+mod apply;
+mod backoff;
+mod batch;
+mod cluster;
+mod condition;
+mod credentials;
+mod hashes;
+mod index;
+mod input;
+mod judge;
+mod ledger;
+mod metrics;
+mod programmed;
+mod reconcile;
+mod replicas;
+mod slots;
+mod tasks;
+#[cfg(test)]
+pub(crate) mod tests;
+mod work;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use authly_model::{
+    client::SecretHash,
+    clock::Clock,
+    ids::{ObjectName, ObjectRef},
+};
+use authly_secrets::KekRing;
+use authly_store::Leader;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use apply::NotApplied;
+use batch::Batch;
+pub use cluster::{Cluster, ClusterError, Notice, NoticeKind, SecretData, SecretObject, SecretWrite, Target};
+use index::Index;
+pub use input::{Declared, FINALIZER, Input};
+use ledger::Ledger;
+pub use metrics::EngineMetrics;
+use programmed::Acknowledgement;
+use replicas::POLL;
+use tasks::{Task, Tasks};
+
+/// Inputs taken at once.
+const INPUTS: usize = 500;
+/// How long the loop sleeps when nothing is due.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What an engine is made of.
+pub struct Parts<C> {
+    /// Where manifests live.
+    pub cluster: Arc<C>,
+    /// The right to write the store. Its installation is the engine's.
+    pub leader: Leader,
+    /// The platform keys that wrap the keys of new tenants.
+    pub kek: Arc<KekRing>,
+    /// Time for transition times.
+    pub clock: Arc<dyn Clock>,
+    /// What it counts.
+    pub metrics: EngineMetrics,
+    /// Tenants that spell no issuer get `<issuer base>/t/<name>`.
+    pub issuer_base: String,
+}
+
+/// Why an engine stopped. All of it is cured by starting anew, after leadership is acquired again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// A newer leader wrote to the store.
+    #[error("a newer leader has taken over the store")]
+    Fenced,
+    /// The Lease was lost.
+    #[error("the lease was lost")]
+    NotLeader,
+    /// A task of the engine panicked.
+    #[error("a task of the engine failed")]
+    Broken,
+}
+
+/// The engine.
+pub struct Engine<C> {
+    cluster: Arc<C>,
+    leader: Leader,
+    kek: Arc<KekRing>,
+    clock: Arc<dyn Clock>,
+    metrics: EngineMetrics,
+    index: Index,
+    ledger: Ledger,
+    batch: Batch,
+    tasks: Tasks,
+    /// Hashes of client secrets that wait for their commit, by tenant.
+    hash_batch: Batch,
+    commits: HashMap<String, BTreeMap<ObjectName, Vec<SecretHash>>>,
+    /// Objects that were seen to go.
+    deleted: BTreeSet<ObjectRef>,
+    /// Objects, and clients' hashes, that replicas have not acknowledged yet.
+    waiting: BTreeSet<ObjectRef>,
+    waiting_secrets: BTreeSet<ObjectRef>,
+    /// The last answer; `None` before the first.
+    replicas: Option<Vec<Acknowledgement>>,
+    polled: Option<Instant>,
+    synced: bool,
+    /// The store was read at least once.
+    started: bool,
+    /// The ledger must be read again.
+    stale: bool,
+}
+
+impl<C: Cluster> Engine<C> {
+    /// An engine that knows nothing yet.
+    #[must_use]
+    pub fn new(parts: Parts<C>) -> Self {
+        let index = Index::new(parts.leader.installation(), &parts.issuer_base);
+        Self {
+            cluster: parts.cluster,
+            leader: parts.leader,
+            kek: parts.kek,
+            clock: parts.clock,
+            metrics: parts.metrics,
+            index,
+            ledger: Ledger::default(),
+            batch: Batch::default(),
+            tasks: Tasks::default(),
+            hash_batch: Batch::default(),
+            commits: HashMap::new(),
+            deleted: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            waiting_secrets: BTreeSet::new(),
+            replicas: None,
+            polled: None,
+            synced: false,
+            started: false,
+            stale: true,
+        }
+    }
+
+    /// Runs until `cancel`, the end of the inputs, or the loss of leadership.
+    ///
+    /// # Errors
+    /// [`EngineError`]: stop writing, and start anew once leadership is acquired again.
+    pub async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        cancel: CancellationToken,
+    ) -> Result<(), EngineError> {
+        let mut taken = Vec::with_capacity(INPUTS);
+        loop {
+            let wake = tokio::time::Instant::from_std(self.wake(Instant::now()));
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Ok(()),
+                done = self.tasks.join() => {
+                    let (task, done) = done.map_err(|_| EngineError::Broken)?;
+                    self.finish(task, done)?;
+                }
+                count = inputs.recv_many(&mut taken, INPUTS) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    taken.drain(..).for_each(|input| self.take(input));
+                }
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            self.advance().await?;
+        }
+    }
+
+    /// Takes an input into the index.
+    fn take(&mut self, input: Input) {
+        let touched = match input {
+            Input::Declared(declared) => {
+                let reference = declared.target.object.clone();
+                self.deleted.remove(&reference);
+                let touched = self.index.declare(*declared);
+                self.judge_malformed(&reference);
+                self.refresh(&reference);
+                touched
+            }
+            Input::Deleted(reference) => self.delete(&reference),
+            Input::Namespace { name, labels } => self.index.namespace(&name, labels),
+            Input::Secrets { namespace, name } => {
+                for client in self.index.clients_of(&namespace, name.as_deref()) {
+                    self.tasks.add_now(Task::Secret(client));
+                }
+                return;
+            }
+            Input::Complete(complete) => {
+                self.index.world.set_incomplete(!complete);
+                self.index.world.tenant_names()
+            }
+            Input::Synced => {
+                self.synced = true;
+                self.index.world.tenant_names()
+            }
+        };
+        if self.synced {
+            self.batch.add(touched, Instant::now());
+        }
+        self.metrics.objects.set(i64::try_from(self.index.entries.len()).unwrap_or(i64::MAX));
+    }
+
+    fn delete(&mut self, reference: &ObjectRef) -> BTreeSet<String> {
+        let (entry, touched) = self.index.delete(reference);
+        let held = entry.and_then(|entry| entry.tenant).and_then(|tenant| self.ledger.tenants.get(&tenant));
+        if !self.started || held.is_some_and(|held| held.has(reference)) {
+            self.deleted.insert(reference.clone());
+        }
+        self.waiting.remove(reference);
+        self.waiting_secrets.remove(reference);
+        for task in [Task::Status, Task::Secret, Task::Finalizer] {
+            self.tasks.cancel(&task(reference.clone()));
+        }
+        touched
+    }
+
+    /// When the loop must look again by itself.
+    fn wake(&self, now: Instant) -> Instant {
+        if !self.synced {
+            return now + IDLE;
+        }
+        let waits = !self.waiting.is_empty() || !self.waiting_secrets.is_empty();
+        let poll = waits.then(|| self.polled.map_or(now, |polled| polled + POLL));
+        let load = (!self.started && !self.tasks.is_waiting(&Task::Load, now)).then_some(now);
+        [self.batch.due(), self.hash_batch.due(), self.tasks.next_retry(), poll, load]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(now + IDLE)
+    }
+
+    /// Does what is due.
+    async fn advance(&mut self) -> Result<(), EngineError> {
+        if !self.synced {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let retries = self.tasks.retries(now);
+        self.batch.add_due(retries, now);
+        let loaded = self.load(now).await?;
+        for tenant in self.batch.take(now) {
+            let loaded = loaded.clone().map_err(NotApplied::Retry);
+            self.reconcile(&tenant, loaded).await?;
+        }
+        for tenant in self.hash_batch.take(now) {
+            self.commit_hashes(&tenant).await?;
+        }
+        self.poll(now).await?;
+        self.start_work();
+        Ok(())
+    }
+}

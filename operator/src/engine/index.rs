@@ -1,0 +1,208 @@
+//! Everything that is declared, in memory, with what was last seen and said of each object. Decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use authly_desired::{Namespace, Object, World};
+use authly_model::{
+    feed::Revision,
+    ids::{ObjectName, ObjectRef},
+};
+use serde_json::Value;
+
+use super::{cluster::Target, condition::Facts, input::Declared, programmed::Failing};
+
+/// An object and what is known of it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) target: Target,
+    pub(super) generation: i64,
+    pub(super) deleting: bool,
+    pub(super) finalizer: bool,
+    /// The tenant that it is or names; unknown while it never parsed.
+    pub(super) tenant: Option<String>,
+    /// Why it is not one of its kind.
+    pub(super) malformed: Option<String>,
+    /// The status as it was last read or written.
+    pub(super) seen: Value,
+    /// What was last said of it; `None` until its tenant was reconciled.
+    pub(super) facts: Option<Facts>,
+    /// The status to write, if it differs from `seen`.
+    pub(super) wanted: Option<Value>,
+    /// The revision that carries it.
+    pub(super) carried: Option<Carried>,
+    /// The credentials of a client.
+    pub(super) credentials: Credentials,
+}
+
+/// A revision on its way to the replicas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Carried {
+    pub(super) revision: Revision,
+    /// Whether every replica that needs it has passed it; stays true for this revision.
+    pub(super) passed: bool,
+    /// What status shows.
+    pub(super) shown: String,
+}
+
+impl Carried {
+    pub(super) fn new(revision: Revision) -> Self {
+        Self { revision, passed: false, shown: format!("{}.{}", revision.shard, revision.seq) }
+    }
+}
+
+/// Where the Secret of a client stands.
+#[derive(Debug, Default)]
+pub(super) struct Credentials {
+    /// The client id, once it is known; `None` for what has no Secret.
+    pub(super) client_id: Option<String>,
+    /// Whether the spec changed since the last visit.
+    pub(super) due: bool,
+    /// What the last visit said; `None` before the first.
+    pub(super) outcome: Option<Result<(), Failing>>,
+    /// The revision that carries the hashes.
+    pub(super) carried: Option<Carried>,
+}
+
+/// All objects.
+#[derive(Debug)]
+pub(super) struct Index {
+    pub(super) world: World,
+    pub(super) entries: HashMap<ObjectRef, Entry>,
+    of_tenant: BTreeMap<String, BTreeSet<ObjectRef>>,
+    /// The client of each Secret.
+    of_secret: HashMap<ObjectName, ObjectRef>,
+}
+
+impl Index {
+    pub(super) fn new(installation: &str, issuer_base: &str) -> Self {
+        let world = World::new(installation, issuer_base);
+        Self { world, entries: HashMap::new(), of_tenant: BTreeMap::new(), of_secret: HashMap::new() }
+    }
+
+    /// Notes an object as it was seen. Answers the tenants that must be resolved again: none if only status changed.
+    pub(super) fn declare(&mut self, declared: Declared) -> BTreeSet<String> {
+        let reference = declared.target.object.clone();
+        let old = self.entries.remove(&reference);
+        let unchanged = old.as_ref().is_some_and(|old| {
+            (old.generation, old.deleting, old.finalizer, &old.target.uid)
+                == (declared.generation, declared.deleting, declared.finalizer, &declared.target.uid)
+                && old.malformed.is_none()
+                && declared.object.is_ok()
+        });
+        let mut entry = old.unwrap_or_else(|| Entry::new(&declared));
+        entry.target = declared.target;
+        entry.seen = declared.status;
+        (entry.generation, entry.deleting, entry.finalizer) =
+            (declared.generation, declared.deleting, declared.finalizer);
+        let mut touched = BTreeSet::new();
+        if !unchanged {
+            touched = self.resolve(&reference, &mut entry, declared.object);
+        }
+        self.entries.insert(reference, entry);
+        touched
+    }
+
+    fn resolve(
+        &mut self,
+        reference: &ObjectRef,
+        entry: &mut Entry,
+        object: Result<Object, String>,
+    ) -> BTreeSet<String> {
+        let before = entry.tenant.clone();
+        let mut touched = match object {
+            Err(why) => {
+                entry.malformed = Some(why);
+                self.world.put_unreadable(reference.clone());
+                before.clone().map_or_else(|| self.world.tenant_names(), |tenant| BTreeSet::from([tenant]))
+            }
+            Ok(object) => {
+                entry.malformed = None;
+                entry.tenant = object.tenant().map(ToOwned::to_owned);
+                if let Object::OAuthClient(client) = &object {
+                    entry.credentials.due = true;
+                    self.of_secret.insert(secret_place(client), reference.clone());
+                }
+                self.world.put(object)
+            }
+        };
+        if before != entry.tenant {
+            if let Some(set) = before.as_ref().and_then(|tenant| self.of_tenant.get_mut(tenant)) {
+                set.remove(reference);
+            }
+            touched.extend(before);
+        }
+        if let Some(tenant) = &entry.tenant {
+            self.of_tenant.entry(tenant.clone()).or_default().insert(reference.clone());
+        }
+        touched
+    }
+
+    /// Forgets an object. Answers it and the tenants that must be resolved again.
+    pub(super) fn delete(&mut self, reference: &ObjectRef) -> (Option<Entry>, BTreeSet<String>) {
+        if let Some(Object::OAuthClient(client)) = self.world.get(reference) {
+            let at = secret_place(&client);
+            if self.of_secret.get(&at) == Some(reference) {
+                self.of_secret.remove(&at);
+            }
+        }
+        let mut touched = self.world.remove(reference);
+        let entry = self.entries.remove(reference);
+        if let Some(tenant) = entry.as_ref().and_then(|entry| entry.tenant.clone()) {
+            if let Some(set) = self.of_tenant.get_mut(&tenant) {
+                set.remove(reference);
+                if set.is_empty() {
+                    self.of_tenant.remove(&tenant);
+                }
+            }
+            touched.insert(tenant);
+        }
+        (entry, touched)
+    }
+
+    /// Notes a Namespace.
+    pub(super) fn namespace(&mut self, name: &str, labels: Option<BTreeMap<String, String>>) -> BTreeSet<String> {
+        match labels {
+            Some(labels) => self.world.put(Namespace::new(name, labels).into()),
+            None => self.world.remove_namespace(name),
+        }
+    }
+
+    /// The objects that are, or name, a tenant.
+    pub(super) fn of_tenant(&self, tenant: &str) -> Vec<ObjectRef> {
+        self.of_tenant.get(tenant).into_iter().flatten().cloned().collect()
+    }
+
+    /// The clients whose Secrets are in a namespace, or of this name in it.
+    pub(super) fn clients_of(&self, namespace: &str, secret: Option<&str>) -> Vec<ObjectRef> {
+        let Some(name) = secret else {
+            let inside = self.of_secret.iter().filter(|(at, _)| at.namespace == namespace);
+            return inside.map(|(_, client)| client.clone()).collect();
+        };
+        self.of_secret.get(&ObjectName::new(namespace, name)).into_iter().cloned().collect()
+    }
+}
+
+impl Entry {
+    fn new(declared: &Declared) -> Self {
+        Self {
+            target: declared.target.clone(),
+            generation: declared.generation,
+            deleting: declared.deleting,
+            finalizer: declared.finalizer,
+            tenant: None,
+            malformed: None,
+            seen: Value::Null,
+            facts: None,
+            wanted: None,
+            carried: None,
+            credentials: Credentials::default(),
+        }
+    }
+}
+
+/// Where the credentials of a client go.
+pub(super) fn secret_place(client: &authly_crds::OAuthClient) -> ObjectName {
+    let own = authly_desired::object_name(&client.metadata);
+    let named = client.spec.credentials.as_ref().and_then(|credentials| credentials.secret.name.clone());
+    ObjectName::new(own.namespace, named.unwrap_or_else(|| authly_desired::defaults::secret_name(&own.name)))
+}

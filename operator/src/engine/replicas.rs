@@ -1,0 +1,113 @@
+//! How far the replicas are: read while something waits for them, and what follows from it.
+
+use std::time::{Duration, Instant};
+
+use authly_desired::Object;
+use authly_model::ids::ObjectRef;
+use authly_store::{Replica, ReplicaRole};
+
+use super::{
+    Engine, EngineError,
+    apply::NotApplied,
+    cluster::Cluster,
+    programmed::{Acknowledgement, Acknowledger, Expected, Failing, gateways_need, programmed},
+    tasks::Task,
+};
+
+/// How often positions are read while something waits for them.
+pub(super) const POLL: Duration = Duration::from_millis(200);
+
+impl<C: Cluster> Engine<C> {
+    /// Reads how far the replicas are, while something waits for them.
+    pub(super) async fn poll(&mut self, now: Instant) -> Result<(), EngineError> {
+        let waits = !self.waiting.is_empty() || !self.waiting_secrets.is_empty();
+        if !waits || self.polled.is_some_and(|polled| now < polled + POLL) {
+            return Ok(());
+        }
+        self.polled = Some(now);
+        match self.leader.replicas().await {
+            Ok(replicas) => self.replicas = Some(replicas.into_iter().map(acknowledgement).collect()),
+            Err(error) => {
+                return if let NotApplied::Stop(error) = error.into() { Err(error) } else { Ok(()) };
+            }
+        }
+        for object in self.waiting.clone() {
+            self.arrived(&object);
+        }
+        for client in self.waiting_secrets.clone() {
+            self.secret_arrived(&client);
+        }
+        self.metrics.waiting.set(i64::try_from(self.waiting.len()).unwrap_or(i64::MAX));
+        Ok(())
+    }
+    /// Whether every replica that needs the object serves its revision, as far as is known.
+    pub(super) fn is_programmed(&self, tenant: &str, reference: &ObjectRef) -> Result<(), Failing> {
+        let waiting = || Err(Failing::new("Pending", "not in the store yet"));
+        let Some(carried) = self.index.entries.get(reference).and_then(|entry| entry.carried.as_ref()) else {
+            return waiting();
+        };
+        if carried.passed {
+            return Ok(());
+        }
+        let Some(held) = self.ledger.tenants.get(tenant) else { return waiting() };
+        let expected = Expected {
+            tenant: held.id,
+            object: reference,
+            revision: carried.revision,
+            gateways: gateways_need(reference.kind, self.has_backend(reference)),
+        };
+        let unknown = || Failing::new("Pending", "replicas have not acknowledged this revision yet");
+        programmed(&expected, self.replicas.as_deref().ok_or_else(unknown)?)
+    }
+
+    /// Looks whether the object that waits has arrived everywhere; that latches for its revision.
+    pub(super) fn arrived(&mut self, reference: &ObjectRef) {
+        let tenant = self.index.entries.get(reference).and_then(|entry| entry.tenant.clone()).unwrap_or_default();
+        let programmed = self.is_programmed(&tenant, reference);
+        let Some(entry) = self.index.entries.get_mut(reference) else { return };
+        let arrived = programmed.is_ok();
+        if let Some(carried) = &mut entry.carried {
+            carried.passed |= arrived;
+        }
+        let news = entry.facts.as_mut().filter(|facts| facts.programmed != programmed);
+        let has_news = news.is_some();
+        if let Some(facts) = news {
+            facts.programmed = programmed;
+        }
+        if arrived {
+            self.waiting.remove(reference);
+        }
+        if has_news {
+            self.refresh(reference);
+        }
+    }
+
+    /// Looks whether every server has the hashes of a client's secrets.
+    pub(super) fn secret_arrived(&mut self, client: &ObjectRef) {
+        let Some(entry) = self.index.entries.get_mut(client) else { return };
+        let held = entry.tenant.as_ref().and_then(|tenant| self.ledger.tenants.get(tenant));
+        let (Some(held), Some(carried)) = (held, &mut entry.credentials.carried) else {
+            self.waiting_secrets.remove(client);
+            return;
+        };
+        let expected = Expected { tenant: held.id, object: client, revision: carried.revision, gateways: false };
+        if programmed(&expected, self.replicas.as_deref().unwrap_or_default()).is_ok() {
+            carried.passed = true;
+            self.waiting_secrets.remove(client);
+            self.tasks.add_now(Task::Secret(client.clone()));
+        }
+    }
+
+    fn has_backend(&self, reference: &ObjectRef) -> bool {
+        matches!(self.index.world.get(reference), Some(Object::SignedUrlRoute(route)) if route.spec.backend.is_some())
+    }
+}
+
+fn acknowledgement(replica: Replica) -> Acknowledgement {
+    let role = match replica.role {
+        ReplicaRole::Server => Acknowledger::Server,
+        ReplicaRole::Gateway => Acknowledger::Gateway,
+    };
+    let failures = replica.failures.into_iter().map(|failure| (failure.tenant, failure.object, failure.message));
+    Acknowledgement { role, position: replica.position, failures: failures.collect() }
+}

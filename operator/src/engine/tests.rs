@@ -1,0 +1,8 @@
+//! Scenarios: the engine against a cluster in memory, which can fail at any write, and a real store.
+
+mod cluster;
+mod credentials;
+mod failures;
+pub(crate) mod lab;
+mod lifecycle;
+mod restarts;

@@ -1,0 +1,3 @@
+//! One file per grant type; `token.rs` dispatches.
+
+pub(crate) mod client_credentials;

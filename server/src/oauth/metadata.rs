@@ -1,0 +1,66 @@
+//! Authorization server metadata (RFC 8414). Nothing is advertised that does not work.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, header};
+use serde::Serialize;
+
+use crate::issuer::Tenanted;
+
+/// What the server tells of itself (RFC 8414 section 2).
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Metadata {
+    /// The issuer, exactly as tokens carry it.
+    issuer: String,
+    /// Where tokens are issued.
+    token_endpoint: String,
+    /// Where tokens are introspected (RFC 7662).
+    introspection_endpoint: String,
+    /// Where tokens are revoked (RFC 7009).
+    revocation_endpoint: String,
+    /// The keys of access tokens (RFC 7517).
+    jwks_uri: String,
+    /// Empty: there is no authorization endpoint yet.
+    response_types_supported: [&'static str; 0],
+    /// The grants served.
+    grant_types_supported: [&'static str; 1],
+    /// How clients authenticate at each of the three endpoints.
+    token_endpoint_auth_methods_supported: [&'static str; 3],
+    introspection_endpoint_auth_methods_supported: [&'static str; 3],
+    revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    /// Algorithms of client assertions.
+    token_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
+    introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
+    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
+}
+
+const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+const ASSERTION_ALGORITHMS: [&str; 5] = ["EdDSA", "Ed25519", "ES256", "RS256", "PS256"];
+
+/// Authorization server metadata
+///
+/// Served at `/.well-known/oauth-authorization-server` followed by the issuer's path (RFC 8414 section 3.1).
+#[utoipa::path(get, path = "/.well-known/oauth-authorization-server", tag = "oauth", security(()),
+    responses((status = 200, description = "The metadata", body = Metadata)))]
+pub(crate) async fn metadata(tenanted: Tenanted) -> Response {
+    let issuer = &tenanted.tenant().issuer;
+    let at = |path: &str| format!("{issuer}{path}");
+    let body = Metadata {
+        issuer: issuer.clone(),
+        token_endpoint: at("/token"),
+        introspection_endpoint: at("/introspect"),
+        revocation_endpoint: at("/revoke"),
+        jwks_uri: at("/jwks.json"),
+        response_types_supported: [],
+        grant_types_supported: ["client_credentials"],
+        token_endpoint_auth_methods_supported: METHODS,
+        introspection_endpoint_auth_methods_supported: METHODS,
+        revocation_endpoint_auth_methods_supported: METHODS,
+        token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+    };
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))], Json(body)).into_response()
+}

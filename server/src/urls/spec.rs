@@ -1,0 +1,202 @@
+//! From a signing request to what will be signed: every member checked against the route, with the reason and the
+//! member's name. Pure.
+
+use authly_model::{
+    client::Client,
+    route::{MAX_TTL, Route},
+};
+use authly_runtime::problem::Problem;
+use authly_signed_url::{Constraints, Host, Methods, Network, Refusal, Target, Who};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{self, problem};
+
+/// What a client asks to be signed. Only `route` and `path` are required.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignRequest {
+    /// `<namespace>/<name>` of a SignedUrlRoute.
+    pub(crate) route: String,
+    /// The path, under the route's prefix, as it will stand in the URL.
+    pub(crate) path: String,
+    /// The query, without `?`; signed verbatim.
+    query: Option<String>,
+    /// One of the route's hosts; needed where it has several.
+    host: Option<String>,
+    /// GET without it; GET always brings HEAD.
+    methods: Option<Vec<String>>,
+    /// Seconds; the route's default without it.
+    expires_in: Option<i64>,
+    /// Unix seconds.
+    not_before: Option<i64>,
+    /// For whom: `c.<client id>` or `u.<user id>`.
+    #[serde(rename = "for")]
+    pub(crate) for_: Option<String>,
+    /// `native`.
+    format: Option<String>,
+    /// What must hold at redemption.
+    #[serde(default)]
+    pub(crate) constraints: ConstraintsRequest,
+}
+
+/// Constraints as asked. What the edge does not enforce is refused.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConstraintsRequest {
+    /// How many redemptions, 1 to 1,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) uses: Option<u32>,
+    /// The client's network, such as `10.1.0.0/16`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<String>,
+    /// Not enforced by this edge yet: refused.
+    #[serde(skip_serializing)]
+    #[schema(value_type = Option<String>)]
+    rate: Option<serde_json::Value>,
+    /// Not enforced by this edge yet: refused.
+    #[serde(skip_serializing)]
+    #[schema(value_type = Option<i64>)]
+    concurrent: Option<serde_json::Value>,
+    /// Not enforced by this edge yet: refused.
+    #[serde(skip_serializing)]
+    #[schema(value_type = Option<String>)]
+    origin: Option<serde_json::Value>,
+    /// Not enforced by this edge yet: refused.
+    #[serde(skip_serializing)]
+    #[schema(value_type = Option<String>)]
+    user_agent: Option<serde_json::Value>,
+}
+
+/// A request that fits the route.
+#[derive(Debug)]
+pub(crate) struct Spec<'a> {
+    /// The host.
+    pub(crate) host: Host,
+    /// Path and query.
+    pub(crate) target: String,
+    /// Methods as signed.
+    pub(crate) methods: Methods<'static>,
+    /// Every method that the URL will be good for.
+    pub(crate) method_names: Vec<String>,
+    /// Seconds until expiry.
+    pub(crate) expires_in: i64,
+    /// Unix seconds.
+    pub(crate) not_before: Option<i64>,
+    /// For whom.
+    pub(crate) who: Option<Who<'a>>,
+    /// Constraints as signed.
+    pub(crate) constraints: Constraints<'static>,
+}
+
+impl<'a> Spec<'a> {
+    /// Checks the request against the route.
+    pub(crate) fn check(request: &'a SignRequest, route: &Route, now: i64) -> Result<Self, Problem> {
+        if request.format.as_deref().is_some_and(|format| format != "native") {
+            return Err(api::invalid("format must be native: the route's edge has no other"));
+        }
+        if !request.path.starts_with(&route.path_prefix) {
+            return Err(api::invalid(format!("path must start with the route's prefix {}", route.path_prefix)));
+        }
+        let target = match &request.query {
+            Some(query) => format!("{}?{query}", request.path),
+            None => request.path.clone(),
+        };
+        // What policies judge must be what is signed: one canonical path, the query apart.
+        let parsed = Target::parse(&target).map_err(|refusal| refused("path", refusal))?;
+        if parsed.path() != request.path || parsed.query() != request.query.as_deref() {
+            return Err(api::invalid("path must hold no `?`: give the query in the member query, not empty"));
+        }
+        let (methods, method_names) = methods(request, route)?;
+        Ok(Self {
+            host: host(request, route)?,
+            target,
+            methods,
+            method_names,
+            expires_in: expires_in(request, route)?,
+            not_before: not_before(request, now)?,
+            who: request.for_.as_deref().map(Who::parse).transpose().map_err(|refusal| refused("for", refusal))?,
+            constraints: constraints(&request.constraints)?,
+        })
+    }
+
+    /// Whether the URL is meant for somebody else than the client that signs it.
+    pub(crate) fn is_for_another(&self, client: &Client) -> bool {
+        self.who.as_ref().is_some_and(|who| *who != Who::Client(client.client_id.as_str().into()))
+    }
+}
+
+/// A refusal of the format, with the member that caused it.
+pub(crate) fn refused(member: &str, refusal: Refusal) -> Problem {
+    problem(StatusCode::BAD_REQUEST, refusal.reason(), format!("{member}: {}", refusal.detail()))
+}
+
+fn host(request: &SignRequest, route: &Route) -> Result<Host, Problem> {
+    let mut hosts = route.hosts.iter();
+    let host = match (&request.host, hosts.next(), hosts.next()) {
+        (Some(host), ..) if route.hosts.contains(host) => host,
+        (None, Some(only), None) => only,
+        _ => {
+            let hosts: Vec<&str> = route.hosts.iter().map(String::as_str).collect();
+            return Err(api::invalid(format!("host must be one of the route's: {}", hosts.join(", "))));
+        }
+    };
+    Host::parse(host).map_err(|refusal| refused("host", refusal))
+}
+
+fn methods(request: &SignRequest, route: &Route) -> Result<(Methods<'static>, Vec<String>), Problem> {
+    let asked = match &request.methods {
+        Some(methods) => methods.clone(),
+        None if route.methods.contains("GET") => vec!["GET".to_owned()],
+        None => return Err(api::invalid("methods is required: the route does not allow GET")),
+    };
+    let allowed =
+        |method: &String| route.methods.contains(method) || (method == "HEAD" && route.methods.contains("GET"));
+    if asked.is_empty() || asked.len() > 16 || !asked.iter().all(allowed) {
+        let methods: Vec<&str> = route.methods.iter().map(String::as_str).collect();
+        return Err(api::invalid(format!("methods must be some of the route's: {}", methods.join(", "))));
+    }
+    let signed = Methods::new(asked.iter().map(String::as_str)).map_err(|refusal| refused("methods", refusal))?;
+    let names = signed.iter().map(str::to_owned).collect();
+    Ok((signed, names))
+}
+
+fn expires_in(request: &SignRequest, route: &Route) -> Result<i64, Problem> {
+    let longest = route.max_ttl.0.min(MAX_TTL.0);
+    let seconds = request.expires_in.unwrap_or(route.default_ttl.0.min(longest));
+    if (1..=longest).contains(&seconds) {
+        return Ok(seconds);
+    }
+    Err(api::invalid(format!("expires_in must be 1 to {longest} seconds, the maxTtl of the route")))
+}
+
+fn not_before(request: &SignRequest, now: i64) -> Result<Option<i64>, Problem> {
+    match request.not_before {
+        Some(time) if !(now - 86_400..=now + MAX_TTL.0).contains(&time) => {
+            Err(api::invalid("not_before must be Unix seconds, at most a day ago and at most 7 days ahead"))
+        }
+        time => Ok(time),
+    }
+}
+
+fn constraints(asked: &ConstraintsRequest) -> Result<Constraints<'static>, Problem> {
+    let unsupported = [
+        ("rate", asked.rate.is_some()),
+        ("concurrent", asked.concurrent.is_some()),
+        ("origin", asked.origin.is_some()),
+        ("user_agent", asked.user_agent.is_some()),
+    ];
+    if let Some((name, _)) = unsupported.into_iter().find(|(_, given)| *given) {
+        let detail = format!("constraints.{name}: the native edge of this version enforces uses and network only");
+        return Err(problem(StatusCode::BAD_REQUEST, "constraint_unsupported_by_edge", detail));
+    }
+    if asked.uses.is_some_and(|uses| !(1..=authly_signed_url::MAX_USES).contains(&uses)) {
+        return Err(api::invalid("constraints.uses must be 1 to 1,000,000"));
+    }
+    let network = asked.network.as_deref().map(Network::from_cidr).transpose();
+    Ok(Constraints {
+        uses: asked.uses,
+        network: network.map_err(|refusal| refused("constraints.network", refusal))?,
+        ..Constraints::default()
+    })
+}

@@ -1,0 +1,165 @@
+//! Clients on demand: a bounded cache, bounded negative entries, and no stale entry under any interleaving.
+//!
+//! A load is keyed by the tenant's generation, which every invalidation raises. What was read under an old generation
+//! is answered to those who asked before the invalidation, never kept, and never joined by a later request.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use authly_model::{
+    client::{Client, SecretHash},
+    ids::TenantId,
+};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use quick_cache::sync::Cache;
+
+use super::Caps;
+use crate::{Result, Store, StoreError};
+
+/// A client and its secrets' hashes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveClient {
+    /// The client.
+    pub client: Client,
+    /// Up to three: current, next, previous, in the operator's order. Any of them authenticates.
+    pub secrets: Vec<SecretHash>,
+}
+
+type Key = (TenantId, Box<str>);
+/// Of the whole cache, and of the tenant.
+type Generation = (u64, u64);
+type Loaded = std::result::Result<Option<Arc<LiveClient>>, Arc<StoreError>>;
+type Load = Shared<BoxFuture<'static, Loaded>>;
+
+#[derive(Debug)]
+pub(super) struct Clients {
+    known: Cache<Key, Arc<LiveClient>>,
+    unknown: Cache<Key, ()>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    all: u64,
+    tenants: HashMap<TenantId, u64>,
+    loads: HashMap<(Key, Generation), Load>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("loads", &self.loads.len()).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn generation(&self, tenant: TenantId) -> Generation {
+        (self.all, self.tenants.get(&tenant).copied().unwrap_or(0))
+    }
+}
+
+impl Clients {
+    pub(super) fn new(caps: Caps) -> Self {
+        let (known, unknown) = (Cache::new(caps.clients), Cache::new(caps.unknown_clients));
+        Self { known, unknown, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `None` is a miss; `Some(None)` is known not to exist.
+    pub(super) fn cached(&self, tenant: TenantId, client_id: &str) -> Option<Option<Arc<LiveClient>>> {
+        let key = (tenant, Box::from(client_id));
+        if let Some(client) = self.known.get(&key) {
+            return Some(Some(client));
+        }
+        self.unknown.get(&key).map(|()| None)
+    }
+
+    /// Reads the client; requests for the same client share one read.
+    pub(super) async fn load(
+        &self,
+        store: &Store,
+        tenant: TenantId,
+        client_id: &str,
+    ) -> Result<Option<Arc<LiveClient>>> {
+        let key: Key = (tenant, Box::from(client_id));
+        let (generation, load) = {
+            let mut state = self.state();
+            let generation = state.generation(tenant);
+            let load = state.loads.entry((key.clone(), generation)).or_insert_with(|| {
+                let (store, client_id) = (store.clone(), client_id.to_owned());
+                let read = async move { read(&store, tenant, &client_id).await.map_err(Arc::new) };
+                read.boxed().shared()
+            });
+            (generation, load.clone())
+        };
+        let loaded = load.await;
+        let mut state = self.state();
+        state.loads.remove(&(key.clone(), generation));
+        match loaded {
+            Ok(client) => {
+                // Under the lock, so that no invalidation comes between the look and the insertion.
+                if state.generation(tenant) == generation {
+                    match &client {
+                        Some(client) => self.known.insert(key, Arc::clone(client)),
+                        None => self.unknown.insert(key, ()),
+                    }
+                }
+                Ok(client)
+            }
+            Err(error) => Err(match &*error {
+                StoreError::Damaged(what) => StoreError::Damaged(what.clone()),
+                other => StoreError::Unavailable(other.to_string()),
+            }),
+        }
+    }
+
+    /// Forgets clients that changed. Afterwards nothing older is served to a later request.
+    pub(super) fn invalidate(&self, changed: impl IntoIterator<Item = (TenantId, String)>) {
+        let mut state = self.state();
+        for (tenant, client_id) in changed {
+            *state.tenants.entry(tenant).or_default() += 1;
+            let key = (tenant, client_id.into_boxed_str());
+            self.known.remove(&key);
+            self.unknown.remove(&key);
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&self) {
+        let mut state = self.state();
+        state.all += 1;
+        self.known.clear();
+        self.unknown.clear();
+    }
+}
+
+async fn read(store: &Store, tenant: TenantId, client_id: &str) -> Result<Option<Arc<LiveClient>>> {
+    let mut tx = store.begin_tenant(tenant).await?;
+    let rows = sqlx::query!(
+        r#"-- roles: server, operator
+        SELECT c.spec, s.pepper_id AS "pepper_id?", s.digest AS "digest?"
+        FROM client c LEFT JOIN client_secret s USING (tenant_id, namespace, name)
+        WHERE c.tenant_id = $1 AND c.client_id = $2 ORDER BY s.slot"#,
+        tenant.0,
+        client_id
+    )
+    .fetch_all(&mut *tx)
+    .await
+    .map_err(|e| store.failed(e))?;
+    tx.commit().await.map_err(|e| store.failed(e))?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let client: Client = serde_json::from_value(first.spec.clone())
+        .map_err(|e| StoreError::Damaged(format!("client `{client_id}`: {e}")))?;
+    let secrets = rows
+        .into_iter()
+        .filter_map(|row| Some(SecretHash { pepper_id: row.pepper_id?, digest: row.digest? }))
+        .collect();
+    Ok(Some(Arc::new(LiveClient { client, secrets })))
+}

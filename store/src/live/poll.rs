@@ -1,0 +1,290 @@
+//! The poller: heads every 200 ms, changes as deltas, one acknowledgement for each new position.
+//!
+//! It has a connection of its own, so that no queue of requests delays a revocation, and it is what finds out that
+//! the store is back. A successful poll is the heartbeat; its age counts from the poll's start.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use authly_model::{
+    feed::Position,
+    ids::{ObjectRef, TenantId},
+};
+use sqlx::{Connection, PgConnection};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    Live, Snapshot,
+    build::{self, Rows},
+    load::{self, Changed, Heads, Revoked},
+};
+use crate::{
+    LoadFailure, Result, StoreError, UrlRevocation, connect::within, error::unavailable, replica, scope::PlatformScope,
+};
+
+const INTERVAL: Duration = Duration::from_millis(200);
+/// A poll that takes longer has failed.
+const POLL: Duration = Duration::from_secs(2);
+/// Loading everything, at start or after falling behind, may take longer.
+const LOAD: Duration = Duration::from_secs(60);
+/// A third of the lease (10 s), so that one lost renewal does not lapse it.
+const RENEW: Duration = Duration::from_secs(3);
+const PRUNE: Duration = Duration::from_secs(10);
+
+struct Poller {
+    live: Arc<Live>,
+    scope: PlatformScope,
+    connection: Option<PgConnection>,
+    /// `None` until everything is loaded.
+    position: Option<Position>,
+    generation: u64,
+    /// Tenants that cannot be read and have no last good row.
+    unloaded: BTreeMap<TenantId, (ObjectRef, String)>,
+    acknowledged: Option<(Position, Vec<LoadFailure>, Instant)>,
+    pruned: Instant,
+}
+
+/// Polls until cancelled.
+pub(super) async fn run(live: Arc<Live>, mut nudged: mpsc::Receiver<oneshot::Sender<bool>>, cancel: CancellationToken) {
+    let mut poller = Poller {
+        live,
+        scope: PlatformScope(()),
+        connection: None,
+        position: None,
+        generation: 0,
+        unloaded: BTreeMap::new(),
+        acknowledged: None,
+        pruned: Instant::now(),
+    };
+    let mut next = tokio::time::Instant::now();
+    loop {
+        let mut waiting = Vec::new();
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep_until(next) => {}
+            Some(nudge) = nudged.recv() => waiting.push(nudge),
+        }
+        while let Ok(nudge) = nudged.try_recv() {
+            waiting.push(nudge);
+        }
+        next = tokio::time::Instant::now() + INTERVAL;
+        let ok = poller.poll().await;
+        for answer in waiting {
+            let _ = answer.send(ok);
+        }
+    }
+}
+
+impl Poller {
+    async fn poll(&mut self) -> bool {
+        let start = Instant::now();
+        let limit = if self.position.is_some() { POLL } else { LOAD };
+        let outcome = within(limit, self.try_poll(start)).await;
+        match &outcome {
+            Ok(()) => self.live.store.is_back(),
+            Err(error) => {
+                tracing::warn!(%error, "polling the feed failed");
+                // Whatever state the connection is in, the next poll starts afresh.
+                self.connection = None;
+                self.live.store.is_away();
+            }
+        }
+        if self.pruned.elapsed() > PRUNE {
+            self.pruned = Instant::now();
+            let now = self.live.clock.now();
+            self.live.snapshot().tenants().for_each(|tenant| tenant.revocations.prune(now));
+        }
+        outcome.is_ok()
+    }
+
+    async fn try_poll(&mut self, start: Instant) -> Result<()> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let options = self.live.store.connect_options();
+                within(Duration::from_secs(1), async { Ok(PgConnection::connect_with(&options).await?) }).await?
+            }
+        };
+        let heads = load::heads(&self.scope, &mut connection).await?;
+        if self.position.as_ref() != Some(&heads.position) {
+            self.advance(&mut connection).await?;
+        }
+        self.live.polled_at(start);
+        self.acknowledge(&mut connection).await?;
+        self.live.ready.store(true, Ordering::Release);
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Applies everything up to the head, in one consistent view.
+    async fn advance(&mut self, connection: &mut PgConnection) -> Result<()> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s'";
+        let mut view = connection.begin_with(begin).await?;
+        let heads = load::heads(&self.scope, &mut view).await?;
+        let delta = match &self.position {
+            Some(position) if reaches(position, &heads) => {
+                Delta::of(load::changes(&self.scope, &mut view, position).await?)
+            }
+            _ => Delta::everything(),
+        };
+        let rows = delta.read(&self.scope, &mut view).await?;
+        let now = self.live.clock.now();
+        let known = self.live.snapshot();
+        let added: Vec<Uuid> =
+            rows.tenants.iter().filter(|t| delta.all || known.tenant(t.id).is_none()).map(|t| t.id.0).collect();
+        let revoked = [
+            (!added.is_empty()).then_some(Revoked::Of(Some(&added))),
+            (!delta.tokens.is_empty()).then_some(Revoked::Named(&delta.tokens)),
+        ];
+        let mut tokens = Vec::new();
+        for which in revoked.iter().flatten() {
+            tokens.extend(load::token_revocations(&self.scope, &mut view, which, now).await?);
+        }
+        let revoked = [
+            (!added.is_empty()).then_some(Revoked::Of(Some(&added))),
+            (!delta.urls.is_empty()).then_some(Revoked::Named(&delta.urls)),
+        ];
+        let mut urls = Vec::new();
+        for which in revoked.iter().flatten() {
+            urls.extend(load::url_revocations(&self.scope, &mut view, which, now).await?);
+        }
+        view.rollback().await?;
+        self.apply(heads.position, delta, rows, (tokens, urls)).await
+    }
+
+    async fn apply(&mut self, position: Position, delta: Delta, rows: Rows, revoked: Revocations) -> Result<()> {
+        let last = self.live.snapshot();
+        self.generation += 1;
+        let changed: Vec<TenantId> = rows.tenants.iter().map(|t| t.id).collect();
+        let next = if delta.all || !changed.is_empty() {
+            let mut tenants = if delta.all { HashMap::new() } else { last.by_id().clone() };
+            if delta.all {
+                self.unloaded.clear();
+            }
+            let (old, generation) = (Arc::clone(&last), self.generation);
+            let built = tokio::task::spawn_blocking(move || build::build(rows, old.by_id(), generation)).await;
+            let (built, unloaded) = built.map_err(|_| unavailable("loading the configuration was interrupted"))?;
+            for id in &changed {
+                self.unloaded.remove(id);
+            }
+            tenants.extend(built.into_iter().map(|tenant| (tenant.id, tenant)));
+            self.unloaded.extend(unloaded.into_iter().map(|(id, object, message)| (id, (object, message))));
+            Snapshot::new(position.clone(), tenants)
+        } else {
+            last.moved(position.clone())
+        };
+        add(&next, revoked);
+        // Clients go before the position moves: "I serve nothing older than this" includes them.
+        if delta.all {
+            self.live.clients.clear()
+        } else {
+            self.live.clients.invalidate(delta.clients)
+        }
+        self.live.snapshot.store(Arc::new(next));
+        self.position = Some(position);
+        Ok(())
+    }
+
+    async fn acknowledge(&mut self, connection: &mut PgConnection) -> Result<()> {
+        let Some(position) = &self.position else { return Ok(()) };
+        let failures = self.failures();
+        let current = self.acknowledged.as_ref().is_some_and(|(acknowledged, reported, at)| {
+            acknowledged == position && *reported == failures && at.elapsed() < RENEW
+        });
+        if !current {
+            replica::acknowledge(connection, self.live.replica, position, &failures).await?;
+            self.acknowledged = Some((position.clone(), failures, Instant::now()));
+        }
+        Ok(())
+    }
+
+    fn failures(&self) -> Vec<LoadFailure> {
+        let failure = |tenant, object: &ObjectRef, message: &String| LoadFailure {
+            tenant,
+            object: object.clone(),
+            message: message.clone(),
+        };
+        let snapshot = self.live.snapshot();
+        let mut failures: Vec<LoadFailure> = snapshot
+            .tenants()
+            .flat_map(|t| t.failures.iter().map(|(object, message)| failure(t.id, object, message)))
+            .chain(self.unloaded.iter().map(|(id, (object, message))| failure(*id, object, message)))
+            .collect();
+        failures.sort_by(|a, b| (a.tenant, &a.object).cmp(&(b.tenant, &b.object)));
+        failures.truncate(replica::MAX_FAILURES);
+        failures
+    }
+}
+
+/// Whether the changes since `position` are all there. A head below one already seen is another history.
+fn reaches(position: &Position, heads: &Heads) -> bool {
+    heads.position.covers(position) && position.0.iter().zip(&heads.pruned).all(|(at, pruned)| at >= pruned)
+}
+
+type Revocations = (Vec<(TenantId, String, jiff::Timestamp)>, Vec<(TenantId, UrlRevocation)>);
+
+fn add(snapshot: &Snapshot, (tokens, urls): Revocations) {
+    let mut of: BTreeMap<TenantId, (Vec<_>, Vec<_>)> = BTreeMap::new();
+    for (tenant, jti, expires_at) in tokens {
+        of.entry(tenant).or_default().0.push((jti, expires_at));
+    }
+    for (tenant, url) in urls {
+        of.entry(tenant).or_default().1.push(url);
+    }
+    for (tenant, (tokens, urls)) in of {
+        if let Some(live) = snapshot.tenant(tenant) {
+            live.revocations.add(tokens, urls);
+        }
+    }
+}
+
+/// What to read again.
+struct Delta {
+    all: bool,
+    tenants: BTreeSet<Uuid>,
+    clients: Vec<(TenantId, String)>,
+    tokens: Vec<(Uuid, String)>,
+    urls: Vec<(Uuid, String)>,
+}
+
+impl Delta {
+    const fn everything() -> Self {
+        Self { all: true, tenants: BTreeSet::new(), clients: Vec::new(), tokens: Vec::new(), urls: Vec::new() }
+    }
+
+    fn of(changes: Vec<Changed>) -> Self {
+        let mut delta = Self { all: false, ..Self::everything() };
+        for Changed { tenant, kind, key } in changes {
+            match kind.as_str() {
+                "client" => delta.clients.push((tenant, key)),
+                "token_revocation" => delta.tokens.push((tenant.0, key)),
+                "url_revocation" => delta.urls.push((tenant.0, key)),
+                // Retention is the jobs' affair: it is served by being stored.
+                "retention" => {}
+                _ => {
+                    delta.tenants.insert(tenant.0);
+                }
+            }
+        }
+        delta
+    }
+
+    async fn read(&self, scope: &PlatformScope, view: &mut PgConnection) -> Result<Rows, StoreError> {
+        let tenants: Vec<Uuid> = self.tenants.iter().copied().collect();
+        let only = if self.all { None } else { Some(tenants.as_slice()) };
+        if only.is_some_and(<[Uuid]>::is_empty) {
+            return Ok(Rows::default());
+        }
+        Ok(Rows {
+            tenants: load::tenants(scope, view, only).await?,
+            keys: load::keys(scope, view, only).await?,
+            routes: load::routes(scope, view, only).await?,
+            policies: load::policies(scope, view, only).await?,
+        })
+    }
+}

@@ -1,0 +1,15 @@
+//! The test laboratory: real parts for the suites in `tests/tests`, started on this machine and stopped with the run.
+//!
+//! Nothing here ships. A part that is missing is an error that says how to get it, never a skipped test.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used)]
+
+pub mod api;
+pub mod chart;
+pub mod controlplane;
+pub mod database;
+pub mod dev;
+pub mod process;
+pub mod replicas;
+pub mod scratch;
+pub mod slow;
+pub mod stack;
