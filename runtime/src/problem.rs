@@ -16,9 +16,12 @@ pub const TYPE_BASE: &str = "https://authly.dev/problems/";
 /// Members with a meaning of their own (RFC 9457 section 3.1); extensions never overwrite them.
 const RESERVED: [&str; 5] = ["type", "title", "status", "detail", "instance"];
 
-/// An error answer.
+/// An error answer. Boxed, because it travels in the error half of many small results.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Problem {
+pub struct Problem(Box<Inner>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Inner {
     status: StatusCode,
     code: &'static str,
     title: &'static str,
@@ -32,7 +35,8 @@ impl Problem {
     /// A problem with a code such as `used_up` and a short title that is the same for every occurrence.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
-        Self { status, code, title, detail: None, instance: None, extensions: Map::new(), headers: Vec::new() }
+        let (extensions, headers) = (Map::new(), Vec::new());
+        Self(Box::new(Inner { status, code, title, detail: None, instance: None, extensions, headers }))
     }
 
     /// 400: the request is not well-formed.
@@ -71,14 +75,14 @@ impl Problem {
     /// What happened this time and what to do about it.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.detail = Some(detail.into());
+        self.0.detail = Some(detail.into());
         self
     }
 
     /// A URI reference of this occurrence.
     #[must_use]
     pub fn instance(mut self, instance: impl Into<String>) -> Self {
-        self.instance = Some(instance.into());
+        self.0.instance = Some(instance.into());
         self
     }
 
@@ -86,7 +90,7 @@ impl Problem {
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         if !RESERVED.contains(&name) {
-            self.extensions.insert(name.to_owned(), value.into());
+            self.0.extensions.insert(name.to_owned(), value.into());
         }
         self
     }
@@ -94,33 +98,33 @@ impl Problem {
     /// A header of the answer.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        self.0.headers.push((name, value));
         self
     }
 
     /// The status.
     #[must_use]
-    pub const fn status(&self) -> StatusCode {
-        self.status
+    pub fn status(&self) -> StatusCode {
+        self.0.status
     }
 
     /// The code: the last segment of the type.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
-        self.code
+    pub fn code(&self) -> &'static str {
+        self.0.code
     }
 
     /// The body.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let mut body = self.extensions.clone();
-        body.insert("type".to_owned(), format!("{TYPE_BASE}{}", self.code).into());
-        body.insert("title".to_owned(), self.title.into());
-        body.insert("status".to_owned(), self.status.as_u16().into());
-        if let Some(detail) = &self.detail {
+        let mut body = self.0.extensions.clone();
+        body.insert("type".to_owned(), format!("{TYPE_BASE}{}", self.0.code).into());
+        body.insert("title".to_owned(), self.0.title.into());
+        body.insert("status".to_owned(), self.0.status.as_u16().into());
+        if let Some(detail) = &self.0.detail {
             body.insert("detail".to_owned(), detail.as_ref().into());
         }
-        if let Some(instance) = &self.instance {
+        if let Some(instance) = &self.0.instance {
             body.insert("instance".to_owned(), instance.as_str().into());
         }
         Value::Object(body)
@@ -133,8 +137,8 @@ impl IntoResponse for Problem {
             (header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE)),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         ];
-        let mut response = (self.status, headers, self.to_json().to_string()).into_response();
-        for (name, value) in self.headers {
+        let mut response = (self.0.status, headers, self.to_json().to_string()).into_response();
+        for (name, value) in self.0.headers {
             response.headers_mut().append(name, value);
         }
         response

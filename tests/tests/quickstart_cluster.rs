@@ -16,7 +16,7 @@ use authly_tests::{
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-fn values(database: &str, server_port: u16, gateway_port: u16, files: &Scratch) -> Value {
+fn values(database: &str, server_port: u16, gateway_port: u16, backend_port: u16) -> Value {
     let url = url::Url::parse(database).unwrap();
     json!({
         "issuerBase": format!("http://localhost:{server_port}"),
@@ -28,7 +28,7 @@ fn values(database: &str, server_port: u16, gateway_port: u16, files: &Scratch) 
         "server": {"port": server_port, "managementPort": free_port().unwrap()},
         "gateway": {
             "port": gateway_port, "managementPort": free_port().unwrap(),
-            "services": {"shop/files": files.path().to_string_lossy()},
+            "services": {"shop/files": format!("http://127.0.0.1:{backend_port}")},
         },
         "operator": {"managementPort": free_port().unwrap(), "secrets": {"namespaces": ["shop"]}},
     })
@@ -50,17 +50,29 @@ async fn helm_install_kubectl_apply_token_url() {
     stdout_of(cluster.kubectl(&["create", "namespace", "shop"], None).await.unwrap()).unwrap();
 
     let database = database::create("cluster").await.unwrap();
-    let values = values(&database, server_port, gateway_port, &scratch);
+    let backend_port = free_port().unwrap();
+    let mut backend = std::process::Command::new("python3");
+    backend
+        .args(["-m", "http.server", "--bind", "127.0.0.1", "--directory"])
+        .arg(scratch.path())
+        .arg(backend_port.to_string());
+    let _backend = Process::spawn("backend", scratch.path(), backend).unwrap();
+    let values = values(&database, server_port, gateway_port, backend_port);
     let namespace = cluster.namespace("authly").await.unwrap();
     let release = Release::install(&cluster, &namespace, "authly", &values).await.unwrap();
     let mut migrate = run("migrate", &scratch, &release.migration().await.unwrap());
     let status = migrate.ended(Duration::from_secs(60)).await.unwrap();
     assert!(status.success(), "{}", migrate.output());
-    let processes = [
-        run("server", &scratch, &release.process(Role::Server).await.unwrap()),
-        run("gateway", &scratch, &release.process(Role::Gateway).await.unwrap()),
-        run("operator", &scratch, &release.process(Role::Operator).await.unwrap()),
-    ];
+    // A container's mounted files live as long as its description.
+    let mut containers = Vec::new();
+    for role in [Role::Server, Role::Gateway, Role::Operator] {
+        containers.push(release.process(role).await.unwrap());
+    }
+    let processes = ["server", "gateway", "operator"]
+        .iter()
+        .zip(&containers)
+        .map(|(name, container)| run(name, &scratch, container));
+    let processes: Vec<Process> = processes.collect();
     let logs = || processes.iter().map(Process::output).collect::<Vec<_>>().join("\n---\n");
 
     // kubectl apply -f examples/quickstart, with this run's ports.

@@ -35,7 +35,8 @@ impl Verifier {
         let public = probe.public_key().as_ref().try_into()?;
         let signature = probe.sign(MESSAGE);
         let candidates = [Self::aws_lc(public)?, Self::dalek(public)?];
-        let mut times = [Duration::ZERO; 2];
+        // The shortest time: the machine may be busy with something else.
+        let mut times = [Duration::MAX; 2];
         for _ in 0..TRIALS {
             for (candidate, time) in candidates.iter().zip(&mut times) {
                 let start = Instant::now();
@@ -44,7 +45,7 @@ impl Verifier {
                     "{} refuses a valid signature",
                     candidate.name()
                 );
-                *time += start.elapsed();
+                *time = start.elapsed().min(*time);
             }
         }
         if times[0] <= times[1] { Self::aws_lc(x) } else { Self::dalek(x) }

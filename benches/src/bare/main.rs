@@ -15,12 +15,12 @@ use anyhow::Context;
 use axum::{
     Router,
     body::Bytes,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
     routing::{get, post},
 };
-use http::{StatusCode, header};
 use tokio::net::TcpListener;
-
-use axum::http;
 
 /// What the handlers share.
 struct Bare {
@@ -66,6 +66,6 @@ fn router(bare: Arc<Bare>) -> Router {
         .with_state(bare)
 }
 
-async fn jwks(bare: axum::extract::State<Arc<Bare>>) -> impl axum::response::IntoResponse {
+async fn jwks(State(bare): State<Arc<Bare>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")], bare.jwks.clone())
 }

@@ -81,8 +81,9 @@ impl Cluster for DevCluster {
             NoticeKind::Normal => progress(format_args!("{object}: {reason}: {message}")),
             NoticeKind::Warning => {
                 let place = self.place(object).map(|place| format!("{place}: ")).unwrap_or_default();
-                progress(format_args!("{place}{object}: {reason}: {message}"));
-                progress("its last good version, if there is one, keeps serving");
+                progress(format_args!(
+                    "{place}{object}: {reason}: {message} (the last good version, if any, keeps serving)"
+                ));
             }
         }
     }

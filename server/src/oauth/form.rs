@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(form.take("empty"), None);
         assert_eq!(form.resources, ["x", "y"]);
         assert!(Form::parse(b"scope=a&scope=b").is_err());
-        let many = "a=1&".repeat(1) + &(0..200).map(|i| format!("p{i}=1&")).collect::<String>();
+        let many = (0..200).map(|i| format!("p{i}=1&")).collect::<String>();
         assert!(Form::parse(many.as_bytes()).is_err());
     }
 }
