@@ -46,7 +46,7 @@ GRANT SELECT, INSERT, UPDATE (position, failures, seen_at, lease_until) ON repli
 -- Server and gateway: the snapshot and group commit. The gateway reads no client, secret, private key or wrapped key.
 GRANT SELECT (id, installation, name, spec, tombstoned_at, audit_public, store_epoch) ON tenant TO authly_server, authly_gateway;
 GRANT SELECT ON feed_head, feed_change TO authly_server, authly_gateway;
-GRANT EXECUTE ON FUNCTION load_signing_keys TO authly_server, authly_gateway;
+GRANT EXECUTE ON FUNCTION load_signing_keys TO authly_server, authly_gateway, authly_operator;
 GRANT EXECUTE ON FUNCTION load_routes TO authly_server, authly_gateway, authly_operator;
 GRANT EXECUTE ON FUNCTION load_policies TO authly_server, authly_gateway, authly_operator;
 GRANT EXECUTE ON FUNCTION load_token_revocations TO authly_server, authly_gateway;

@@ -9,17 +9,18 @@ mod objects;
 mod stored;
 mod tenant;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use authly_model::{
     client::SecretHash,
     diff::{Change, Stored},
     feed::{Position, Revision, SHARDS},
     ids::{Kind, ObjectName, ObjectRef, OwnerKey, TenantId},
+    key::Algorithm,
     route::Route,
     tenant::Tenant,
 };
-use authly_secrets::{NewTenantKeys, WrappedKey};
+use authly_secrets::{NewSigningKey, NewTenantKeys, WrappedKey};
 
 use crate::{Replica, ReplicaRole, Result, Store, StoreError, connect::Tx, keys, scope::PlatformScope};
 
@@ -30,6 +31,8 @@ pub struct StoredTenant {
     pub id: TenantId,
     /// Its configuration.
     pub tenant: Tenant,
+    /// The algorithms for which it has an active token key.
+    pub token_algorithms: BTreeSet<Algorithm>,
     /// Hashes of everything, for the diff.
     pub stored: Stored,
     /// The newest revision among `revisions`; seq 0 if there is none.
@@ -51,6 +54,8 @@ pub struct Claims {
     pub hosts: BTreeMap<String, OwnerKey>,
     /// Issuers.
     pub issuers: BTreeMap<String, OwnerKey>,
+    /// Tenant ids.
+    pub tenants: BTreeMap<TenantId, OwnerKey>,
 }
 
 /// The writes of one tenant: one transaction, one revision.
@@ -60,6 +65,8 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// For a tenant that is new; a tenant that exists keeps the keys it has.
     pub new_keys: Option<NewTenantKeys>,
+    /// Further signing keys, active at once: each the first of its use and algorithm, as when a tenant changes its algorithm.
+    pub signing: Vec<NewSigningKey>,
     /// Replaces all hashes of each named client (at most three each), which is stored already or put in this batch.
     pub secrets: BTreeMap<ObjectName, Vec<SecretHash>>,
 }
@@ -125,7 +132,7 @@ impl Leader {
         Ok(stored)
     }
 
-    /// Hosts and issuers of every installation in the database.
+    /// Hosts, issuers and tenant ids of every installation in the database.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -141,10 +148,14 @@ impl Leader {
         .map_err(|e| self.store.failed(e))?;
         let mut claims = Claims::default();
         for row in rows {
-            let owner = OwnerKey { installation: row.installation, object: ObjectRef::new(Kind::Tenant, "", row.name) };
             let of_kind = if row.host { &mut claims.hosts } else { &mut claims.issuers };
-            of_kind.insert(row.claim, owner);
+            of_kind.insert(row.claim, owner(row.installation, row.name));
         }
+        let rows = sqlx::query!("-- roles: server, gateway, operator\nSELECT id, installation, name FROM tenant")
+            .fetch_all(self.store.pool()?)
+            .await
+            .map_err(|e| self.store.failed(e))?;
+        claims.tenants = rows.into_iter().map(|r| (TenantId(r.id), owner(r.installation, r.name))).collect();
         Ok(claims)
     }
 
@@ -223,4 +234,8 @@ impl Leader {
     fn fenced(&self) -> StoreError {
         StoreError::Fenced { installation: self.installation.clone() }
     }
+}
+
+fn owner(installation: String, name: String) -> OwnerKey {
+    OwnerKey { installation, object: ObjectRef::new(Kind::Tenant, "", name) }
 }

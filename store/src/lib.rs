@@ -7,6 +7,9 @@
 //! A function that touches one tenant's rows takes a [`TenantScope`]; only [`LiveTenant::scope`] makes one. What
 //! sees several tenants is behind [`Live`], [`Committer`], [`Leader`] or [`jobs`].
 
+// `store/prepare` migrates a database first; only then can the queries below be checked.
+#![cfg(not(feature = "bootstrap"))]
+
 mod committer;
 mod connect;
 mod ephemeral;

@@ -19,7 +19,7 @@ const DATABASE: &str = include_str!("../sql/database.sql");
 /// Any number that nothing else in the database locks.
 const LOCK: i64 = 0x6175_7468_6c79;
 
-/// A login to create or to change: named `<database>_<role>`, a member of the role.
+/// A login to create or to change: named by [`login_name`], a member of the role.
 #[derive(Clone)]
 pub struct Login {
     /// Its role.
@@ -34,7 +34,8 @@ impl std::fmt::Debug for Login {
     }
 }
 
-/// The name of a database's login for a role.
+/// The name of a database's login for a role. Its ending keeps it apart from the group roles: the database may be called
+/// `authly`.
 #[must_use]
 pub fn login_name(database: &str, role: Role) -> String {
     format!("{database}_{role}_login")

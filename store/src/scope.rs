@@ -26,11 +26,30 @@ impl std::fmt::Display for Actor {
     }
 }
 
-/// One tenant and one actor. Made by [`crate::LiveTenant::scope`] only.
+/// One tenant and one actor. Made by [`crate::LiveTenant::scope`] only:
 ///
-/// ```compile_fail
-/// use authly_store::{Actor, TenantScope};
-/// let scope = TenantScope { tenant: todo!(), audit_public: todo!(), actor: Actor::Anonymous };
+/// ```
+/// # use authly_store::{Actor, LiveTenant, Store, TenantScope};
+/// async fn usage(store: &Store, tenant: &LiveTenant) {
+///     let scope: TenantScope = tenant.scope(Actor::Anonymous);
+///     let _ = store.url_usage(&scope, &[0; 24]).await;
+/// }
+/// ```
+///
+/// A tenant's id is not enough, and a scope cannot be written by hand:
+///
+/// ```compile_fail,E0308
+/// # use authly_store::{Actor, LiveTenant, Store, TenantScope};
+/// async fn usage(store: &Store, tenant: &LiveTenant) {
+///     let _ = store.url_usage(&tenant.id, &[0; 24]).await;
+/// }
+/// ```
+///
+/// ```compile_fail,E0451
+/// # use authly_store::{Actor, LiveTenant, Store, TenantScope};
+/// fn forge(tenant: &LiveTenant, mine: &TenantScope) -> TenantScope {
+///     TenantScope { tenant: tenant.id, ..mine.clone() }
+/// }
 /// ```
 #[derive(Debug, Clone)]
 pub struct TenantScope {

@@ -49,7 +49,7 @@ struct Sorted {
 
 /// Within the leader's fenced transaction.
 pub(super) async fn apply(tx: &mut PgConnection, installation: &str, id: TenantId, batch: Batch) -> Result<Revision> {
-    let Batch { changes, new_keys, secrets } = batch;
+    let Batch { changes, new_keys, signing, secrets } = batch;
     let mut changed = Changed::new();
     let mut sorted = Sorted::default();
     let mut tenants = Vec::new();
@@ -73,6 +73,9 @@ pub(super) async fn apply(tx: &mut PgConnection, installation: &str, id: TenantI
     }
     if !exists {
         return Err(StoreError::Refused(format!("there is no tenant {id}: put it in the same batch")));
+    }
+    if !signing.is_empty() {
+        changed.push(("tenant", tenant::add_keys(tx, id, &signing).await?));
     }
     // Deletions first, so that a client id can move between objects.
     for (kind, objects) in &sorted.deletes {

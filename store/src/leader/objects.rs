@@ -87,7 +87,7 @@ pub(super) async fn put_clients(
     }
     let ids: Vec<String> = clients.iter().map(|c| c.client_id.clone()).collect();
     let rows = sqlx::query!(
-        r#"-- roles: operator
+        r#"-- roles: server, operator
         SELECT c.namespace, c.name, c.client_id FROM client c
         WHERE c.tenant_id = $1 AND (c.client_id = ANY ($2)
             OR (c.namespace, c.name) IN (SELECT * FROM unnest($3::text[], $4::text[])))"#,

@@ -1,12 +1,13 @@
 //! What is stored, in bulk: a handful of statements for any number of tenants, in one consistent view.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use authly_model::{
     client::SecretHash,
     diff::{SpecHash, Stored},
     feed::{Revision, shard},
     ids::{Kind, ObjectName, ObjectRef, TenantId},
+    key::Algorithm,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -27,6 +28,7 @@ pub(super) async fn read(
     clients(scope, view, &ids, &mut found).await?;
     routes(scope, view, &ids, &mut found).await?;
     policies_and_retentions(scope, view, &ids, &mut found).await?;
+    token_algorithms(scope, view, &ids, &mut found).await?;
     revisions(scope, view, &ids, &mut found).await?;
     Ok(found.into_values().collect())
 }
@@ -56,6 +58,7 @@ async fn tenants(
             let tenant = StoredTenant {
                 id,
                 tenant,
+                token_algorithms: BTreeSet::new(),
                 stored,
                 revision: Revision { shard: shard(id), seq: 0 },
                 revisions: BTreeMap::new(),
@@ -139,6 +142,24 @@ async fn policies_and_retentions(
         let kind = if row.policy { Kind::AccessPolicy } else { Kind::RetentionPolicy };
         let object = ObjectName::new(row.namespace, row.name);
         tenant.stored.objects.insert(ObjectRef { kind, object }, hash(&row.spec_hash)?);
+    }
+    Ok(())
+}
+
+async fn token_algorithms(_: &PlatformScope, view: &mut PgConnection, ids: &[Uuid], found: &mut Tenants) -> Result<()> {
+    let rows = sqlx::query!(
+        r#"-- roles: server, gateway, operator
+        SELECT DISTINCT tenant_id AS "tenant_id!", algorithm AS "algorithm!" FROM load_signing_keys($1)
+        WHERE key_use = 'token' AND state = 'active'"#,
+        ids
+    )
+    .fetch_all(view)
+    .await?;
+    for row in rows {
+        let algorithm = Algorithm::parse(&row.algorithm);
+        if let (Some(tenant), Some(algorithm)) = (found.get_mut(&row.tenant_id), algorithm) {
+            tenant.token_algorithms.insert(algorithm);
+        }
     }
     Ok(())
 }

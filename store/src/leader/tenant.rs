@@ -6,7 +6,7 @@ use authly_model::{
     key::KeyState,
     tenant::Tenant,
 };
-use authly_secrets::NewTenantKeys;
+use authly_secrets::{NewSigningKey, NewTenantKeys};
 use sqlx::PgConnection;
 
 use super::apply::json;
@@ -112,8 +112,19 @@ async fn insert(
         .execute(&mut *tx)
         .await?;
     }
-    for key in &keys.signing {
-        // A tenant's first key of its use is active at once.
+    signing_keys(tx, id, &keys.signing).await
+}
+
+/// Adds keys to a tenant that exists; its name.
+pub(super) async fn add_keys(tx: &mut PgConnection, id: TenantId, keys: &[NewSigningKey]) -> Result<String> {
+    signing_keys(tx, id, keys).await?;
+    let name = sqlx::query_scalar!("-- roles: server, gateway, operator\nSELECT name FROM tenant WHERE id = $1", id.0);
+    Ok(name.fetch_one(tx).await?)
+}
+
+async fn signing_keys(tx: &mut PgConnection, id: TenantId, keys: &[NewSigningKey]) -> Result<()> {
+    for key in keys {
+        // A tenant's first key of its use and algorithm is active at once; a second one is refused by an index.
         sqlx::query!(
             r#"-- roles: operator
             INSERT INTO signing_key (tenant_id, kid, key_use, algorithm, state, public_jwk) VALUES ($1, $2, $3, $4, $5, $6)"#,

@@ -146,7 +146,7 @@ pub(super) async fn policies(
 
 pub(super) async fn keys(_: &PlatformScope, conn: &mut PgConnection, only: Option<&[Uuid]>) -> Result<Vec<KeyRow>> {
     let rows = sqlx::query!(
-        r#"-- roles: server, gateway
+        r#"-- roles: server, gateway, operator
         SELECT tenant_id AS "tenant_id!", kid AS "kid!", key_use AS "key_use!", algorithm AS "algorithm!",
             state AS "state!", public_jwk AS "public_jwk!" FROM load_signing_keys($1)"#,
         only as _
