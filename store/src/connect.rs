@@ -5,7 +5,7 @@
 
 use std::{
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -44,9 +44,22 @@ impl std::fmt::Debug for ConnectOptions {
 /// A pool logged in as one role. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     role: Role,
-    down_until: Arc<Mutex<Option<Instant>>>,
+    options: PgConnectOptions,
+    max_connections: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    pool: PgPool,
+    /// Set while the store is known to be away.
+    down_until: Option<Instant>,
 }
 
 /// A transaction of one role.
@@ -63,13 +76,10 @@ impl Store {
         let connect = parse(&options.url, options.password.as_deref())?
             .application_name(&format!("authly {role}"))
             .options(limits(role));
-        let pool = PgPoolOptions::new()
-            .max_connections(options.max_connections)
-            .acquire_timeout(ACQUIRE)
-            // A ping before each use costs 37 %; a dead connection is noticed by its first query.
-            .test_before_acquire(false)
-            .connect_lazy_with(connect);
-        let store = Self { pool, role, down_until: Arc::default() };
+        let pool = open(&connect, options.max_connections);
+        let state = Mutex::new(State { pool, down_until: None });
+        let shared = Shared { role, options: connect, max_connections: options.max_connections, state };
+        let store = Self { shared: Arc::new(shared) };
         store.check_login().await?;
         store.check_schema().await?;
         Ok(store)
@@ -77,22 +87,31 @@ impl Store {
 
     /// The role.
     #[must_use]
-    pub const fn role(&self) -> Role {
-        self.role
+    pub fn role(&self) -> Role {
+        self.shared.role
     }
 
     /// Closes the pool.
     pub async fn close(&self) {
-        self.pool.close().await;
+        let pool = self.state().pool.clone();
+        pool.close().await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The pool, unless the store is known to be away: then it fails at once.
-    pub(crate) fn pool(&self) -> Result<&PgPool> {
-        let down = *self.down_until.lock().unwrap_or_else(PoisonError::into_inner);
-        if down.is_some_and(|until| Instant::now() < until) {
-            return Err(StoreError::Unavailable("it did not answer a moment ago".into()));
+    pub(crate) fn pool(&self) -> Result<PgPool> {
+        let mut state = self.state();
+        match state.down_until {
+            Some(until) if Instant::now() < until => Err(unavailable("it did not answer a moment ago")),
+            Some(_) => {
+                self.renew(&mut state);
+                Ok(state.pool.clone())
+            }
+            None => Ok(state.pool.clone()),
         }
-        Ok(&self.pool)
     }
 
     /// Turns an error of a query into the store's, and remembers that the store is away.
@@ -108,12 +127,33 @@ impl Store {
 
     /// Requests fail at once for a moment.
     pub(crate) fn is_away(&self) {
-        *self.down_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + HOLD_OFF);
+        self.state().down_until = Some(Instant::now() + HOLD_OFF);
     }
 
     /// The store answered.
     pub(crate) fn is_back(&self) {
-        *self.down_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut state = self.state();
+        if state.down_until.is_some() {
+            self.renew(&mut state);
+        }
+    }
+
+    /// After the store was away no old connection is used again: a network that swallowed one would hold it for minutes.
+    fn renew(&self, state: &mut State) {
+        state.down_until = None;
+        let old = std::mem::replace(&mut state.pool, open(&self.shared.options, self.shared.max_connections));
+        tokio::spawn(async move { old.close().await });
+    }
+
+    /// Runs a step with a limit of its own, whatever the network does.
+    pub(crate) async fn within<T>(&self, limit: Duration, step: impl Future<Output = Result<T>>) -> Result<T> {
+        match tokio::time::timeout(limit, step).await {
+            Ok(result) => result,
+            Err(_) => {
+                self.is_away();
+                Err(unavailable("it did not answer in time"))
+            }
+        }
     }
 
     /// A transaction of one tenant: `BEGIN` and the setting travel in one message.
@@ -134,12 +174,12 @@ impl Store {
     }
 
     /// Options for a connection of one's own, outside the pool.
-    pub(crate) fn connect_options(&self) -> Arc<PgConnectOptions> {
-        self.pool.connect_options()
+    pub(crate) fn connect_options(&self) -> &PgConnectOptions {
+        &self.shared.options
     }
 
     async fn check_login(&self) -> Result<()> {
-        let group = self.role.group();
+        let group = self.role().group();
         // A superuser is a member of every role, so its own flag is looked at first.
         let login = sqlx::query!(
             r#"-- roles: any
@@ -151,7 +191,7 @@ impl Store {
             FROM pg_roles r WHERE r.rolname = session_user"#,
             group
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.pool()?)
         .await
         .map_err(|e| self.failed(e))?;
         let refusal = if login.superuser {
@@ -181,7 +221,7 @@ impl Store {
             r#"-- roles: server, gateway, operator, jobs
             SELECT coalesce(max(version), 0) AS "version!" FROM _sqlx_migrations WHERE success"#
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.pool()?)
         .await
         .map_err(|e| self.failed(e))?;
         let needed = migrate::newest();
@@ -210,10 +250,11 @@ fn limits(role: Role) -> [(&'static str, &'static str); 3] {
     [("statement_timeout", statement), ("lock_timeout", lock), ("idle_in_transaction_session_timeout", "5s")]
 }
 
-/// Runs a step of a request with a limit of its own, whatever the network does.
-pub(crate) async fn within<T>(limit: Duration, step: impl Future<Output = Result<T>>) -> Result<T> {
-    match tokio::time::timeout(limit, step).await {
-        Ok(result) => result,
-        Err(_) => Err(unavailable("it did not answer in time")),
-    }
+fn open(options: &PgConnectOptions, max_connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE)
+        // A ping before each use costs 37 %; a dead connection is noticed by its first query.
+        .test_before_acquire(false)
+        .connect_lazy_with(options.clone())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::{Result, Store, TenantScope, connect::within, time::PgTime};
+use crate::{Result, Store, TenantScope, time::PgTime};
 
 const LIMIT: Duration = Duration::from_millis(1500);
 
@@ -32,8 +32,8 @@ impl Store {
                 PgTime(now) as _,
                 PgTime(expires_at) as _
             );
-            query.fetch_one(self.pool()?).await.map_err(|e| self.failed(e))
+            query.fetch_one(&self.pool()?).await.map_err(|e| self.failed(e))
         };
-        within(LIMIT, put).await
+        self.within(LIMIT, put).await
     }
 }

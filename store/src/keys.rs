@@ -1,12 +1,16 @@
 //! A tenant's keys as the store keeps them, all of them wrapped. Read by servers (and, to hash a new client secret, by
 //! the operator); no function of the gateway's role reaches them.
 
+use std::time::Duration;
+
 use authly_model::key::{Algorithm, KeyState, KeyUse};
 use authly_secrets::{KeyPurpose, WrappedKey};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{Result, Store, StoreError, TenantScope};
+
+const LIMIT: Duration = Duration::from_millis(1500);
 
 /// A signing key with its sealed private half.
 #[derive(Debug, Clone)]
@@ -29,10 +33,13 @@ impl Store {
     /// # Errors
     /// `Unavailable`; `Damaged`.
     pub async fn tenant_keys(&self, scope: &TenantScope) -> Result<Vec<WrappedKey>> {
-        let mut tx = self.begin_tenant(scope.tenant()).await?;
-        let keys = tenant_keys(&mut tx, scope.tenant().0).await?;
-        tx.commit().await.map_err(|e| self.failed(e))?;
-        Ok(keys)
+        let read = async {
+            let mut tx = self.begin_tenant(scope.tenant()).await?;
+            let keys = tenant_keys(&mut tx, scope.tenant().0).await?;
+            tx.commit().await.map_err(|e| self.failed(e))?;
+            Ok(keys)
+        };
+        self.within(LIMIT, read).await
     }
 
     /// The tenant's signing keys that are not revoked, newest first, with their sealed private halves. Role server.
@@ -40,18 +47,22 @@ impl Store {
     /// # Errors
     /// `Unavailable`; `Damaged`.
     pub async fn signing_private(&self, scope: &TenantScope) -> Result<Vec<PrivateKey>> {
-        let mut tx = self.begin_tenant(scope.tenant()).await?;
-        let rows = sqlx::query!(
-            r#"-- roles: server
-            SELECT k.kid, k.key_use, k.algorithm, k.state, p.wrapped_private
-            FROM signing_key k JOIN signing_key_private p USING (tenant_id, kid)
-            WHERE k.tenant_id = $1 AND k.state <> 'revoked' ORDER BY k.created_at DESC, k.kid"#,
-            scope.tenant().0
-        )
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(|e| self.failed(e))?;
-        tx.commit().await.map_err(|e| self.failed(e))?;
+        let read = async {
+            let mut tx = self.begin_tenant(scope.tenant()).await?;
+            let rows = sqlx::query!(
+                r#"-- roles: server
+                SELECT k.kid, k.key_use, k.algorithm, k.state, p.wrapped_private
+                FROM signing_key k JOIN signing_key_private p USING (tenant_id, kid)
+                WHERE k.tenant_id = $1 AND k.state <> 'revoked' ORDER BY k.created_at DESC, k.kid"#,
+                scope.tenant().0
+            )
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(|e| self.failed(e))?;
+            tx.commit().await.map_err(|e| self.failed(e))?;
+            Ok(rows)
+        };
+        let rows = self.within(LIMIT, read).await?;
         let key = |kid: String, key_use: &str, algorithm: &str, state: &str, wrapped_private| {
             let key_use = [KeyUse::Token, KeyUse::Url].into_iter().find(|u| u.as_str() == key_use)?;
             let (algorithm, state) = (Algorithm::parse(algorithm)?, KeyState::parse(state)?);

@@ -9,7 +9,10 @@ mod objects;
 mod stored;
 mod tenant;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use authly_model::{
     client::SecretHash,
@@ -23,6 +26,11 @@ use authly_model::{
 use authly_secrets::{NewSigningKey, NewTenantKeys, WrappedKey};
 
 use crate::{Replica, ReplicaRole, Result, Store, StoreError, connect::Tx, keys, scope::PlatformScope};
+
+/// One step of one tenant; twice what the database itself allows a statement.
+const LIMIT: Duration = Duration::from_secs(20);
+/// Everything of an installation.
+const BULK: Duration = Duration::from_secs(60);
 
 /// A tenant as it is stored.
 #[derive(Debug, Clone)]
@@ -92,7 +100,8 @@ impl Leader {
             RETURNING epoch"#,
             installation
         );
-        let epoch = query.fetch_one(store.pool()?).await.map_err(|e| store.failed(e))?;
+        let mint = async { query.fetch_one(&store.pool()?).await.map_err(|e| store.failed(e)) };
+        let epoch = store.within(LIMIT, mint).await?;
         Ok(Self { store, installation: installation.to_owned(), epoch })
     }
 
@@ -125,11 +134,14 @@ impl Leader {
     }
 
     async fn read_stored(&self, only: Option<TenantId>) -> Result<Vec<StoredTenant>> {
-        let mut view = self.store.begin_snapshot().await?;
-        self.check_epoch(&mut view).await?;
-        let stored = stored::read(&PlatformScope(()), &mut view, &self.installation, only).await?;
-        view.rollback().await.map_err(|e| self.store.failed(e))?;
-        Ok(stored)
+        let read = async {
+            let mut view = self.store.begin_snapshot().await?;
+            self.check_epoch(&mut view).await?;
+            let stored = stored::read(&PlatformScope(()), &mut view, &self.installation, only).await?;
+            view.rollback().await.map_err(|e| self.store.failed(e))?;
+            Ok(stored)
+        };
+        self.store.within(BULK, read).await
     }
 
     /// Hosts, issuers and tenant ids of every installation in the database.
@@ -137,13 +149,17 @@ impl Leader {
     /// # Errors
     /// `Unavailable`.
     pub async fn claims(&self) -> Result<Claims> {
+        self.store.within(BULK, self.read_claims()).await
+    }
+
+    async fn read_claims(&self) -> Result<Claims> {
         let rows = sqlx::query!(
             r#"-- roles: operator
             SELECT true AS "host!", h.host AS "claim!", t.installation AS "installation!", t.name AS "name!"
             FROM tenant_host h JOIN tenant t ON t.id = h.tenant_id
             UNION ALL SELECT false, i.issuer, t.installation, t.name FROM tenant_issuer i JOIN tenant t ON t.id = i.tenant_id"#
         )
-        .fetch_all(self.store.pool()?)
+        .fetch_all(&self.store.pool()?)
         .await
         .map_err(|e| self.store.failed(e))?;
         let mut claims = Claims::default();
@@ -152,7 +168,7 @@ impl Leader {
             of_kind.insert(row.claim, owner(row.installation, row.name));
         }
         let rows = sqlx::query!("-- roles: server, gateway, operator\nSELECT id, installation, name FROM tenant")
-            .fetch_all(self.store.pool()?)
+            .fetch_all(&self.store.pool()?)
             .await
             .map_err(|e| self.store.failed(e))?;
         claims.tenants = rows.into_iter().map(|r| (TenantId(r.id), owner(r.installation, r.name))).collect();
@@ -164,10 +180,13 @@ impl Leader {
     /// # Errors
     /// `Unavailable`, `Fenced`, `Conflict` (names the object of the batch, what it claimed, and the owner), `Refused`.
     pub async fn apply(&self, tenant: TenantId, batch: Batch) -> Result<Revision> {
-        let mut tx = self.begin(tenant).await?;
-        let revision = apply::apply(&mut tx, &self.installation, tenant, batch).await?;
-        tx.commit().await.map_err(|e| self.store.failed(e))?;
-        Ok(revision)
+        let write = async {
+            let mut tx = self.begin(tenant).await?;
+            let revision = apply::apply(&mut tx, &self.installation, tenant, batch).await?;
+            tx.commit().await.map_err(|e| self.store.failed(e))?;
+            Ok(revision)
+        };
+        self.store.within(LIMIT, write).await
     }
 
     /// The tenant's wrapped keys, newest first of each purpose: to hash a new client secret.
@@ -175,10 +194,13 @@ impl Leader {
     /// # Errors
     /// `Unavailable`, `Fenced`.
     pub async fn tenant_keys(&self, tenant: TenantId) -> Result<Vec<WrappedKey>> {
-        let mut tx = self.begin(tenant).await?;
-        let found = keys::tenant_keys(&mut tx, tenant.0).await?;
-        tx.commit().await.map_err(|e| self.store.failed(e))?;
-        Ok(found)
+        let read = async {
+            let mut tx = self.begin(tenant).await?;
+            let found = keys::tenant_keys(&mut tx, tenant.0).await?;
+            tx.commit().await.map_err(|e| self.store.failed(e))?;
+            Ok(found)
+        };
+        self.store.within(LIMIT, read).await
     }
 
     /// Replicas whose lease is alive by database time.
@@ -186,13 +208,12 @@ impl Leader {
     /// # Errors
     /// `Unavailable`, `Damaged`.
     pub async fn replicas(&self) -> Result<Vec<Replica>> {
-        let rows = sqlx::query!(
+        let query = sqlx::query!(
             r#"-- roles: operator, jobs
             SELECT id, role, position, failures FROM replica WHERE lease_until > clock_timestamp() ORDER BY id"#
-        )
-        .fetch_all(self.store.pool()?)
-        .await
-        .map_err(|e| self.store.failed(e))?;
+        );
+        let read = async { query.fetch_all(&self.store.pool()?).await.map_err(|e| self.store.failed(e)) };
+        let rows = self.store.within(LIMIT, read).await?;
         rows.into_iter()
             .map(|r| {
                 let damaged = || StoreError::Damaged(format!("replica {}", r.id));

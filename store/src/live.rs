@@ -5,6 +5,7 @@
 
 mod build;
 mod clients;
+mod delta;
 mod load;
 mod poll;
 mod snapshot;
@@ -22,14 +23,12 @@ use authly_model::clock::Clock;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ReplicaIdentity, Result, Store, TenantScope, connect::within};
+use crate::{ReplicaIdentity, Result, Store, TenantScope};
 
 use clients::Clients;
 pub use clients::LiveClient;
 pub use snapshot::{LiveKey, LiveTenant, Snapshot};
 
-/// How long a miss of the client cache may take.
-const CLIENT_LOAD: Duration = Duration::from_millis(1500);
 /// How long [`Live::refresh`] waits for its poll.
 const REFRESH: Duration = Duration::from_secs(1);
 
@@ -55,7 +54,7 @@ pub struct Live {
     replica: ReplicaIdentity,
     clock: Arc<dyn Clock>,
     snapshot: ArcSwap<Snapshot>,
-    clients: Clients,
+    clients: Arc<Clients>,
     ready: AtomicBool,
     started: Instant,
     /// When the last successful poll began, in microseconds after `started`, plus one; 0 before the first.
@@ -79,7 +78,7 @@ impl Live {
             replica,
             clock,
             snapshot: ArcSwap::default(),
-            clients: Clients::new(caps),
+            clients: Arc::new(Clients::new(caps)),
             ready: AtomicBool::new(false),
             started: Instant::now(),
             polled: AtomicU64::new(0),
@@ -128,7 +127,7 @@ impl Live {
         if let Some(known) = self.clients.cached(scope.tenant(), client_id) {
             return Ok(known);
         }
-        within(CLIENT_LOAD, self.clients.load(&self.store, scope.tenant(), client_id)).await
+        self.clients.load(&self.store, scope.tenant(), client_id).await
     }
 
     /// Everything up to here is served: seen from the start of the poll that found it.

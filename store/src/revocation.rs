@@ -167,3 +167,87 @@ fn parts(id: &UrlId) -> (i64, [u8; 6], [u8; 6]) {
     client.copy_from_slice(&id[10..16]);
     (i64::from(u32::from_be_bytes(issued)), subject, client)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ISSUED: u32 = 1_795_436_400;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn id(subject: u8, client: u8) -> UrlId {
+        let mut id = [9; 24];
+        id[..4].copy_from_slice(&ISSUED.to_be_bytes());
+        id[4..10].fill(subject);
+        id[10..16].fill(client);
+        id
+    }
+
+    fn is_revoked(target: UrlTarget, before: i64, id: &UrlId) -> bool {
+        let revocations = Revocations::default();
+        let route = ObjectName::new("shop", "reports");
+        let facts = UrlFacts { id, kid: "AAECAwQFBgcI", route: &route };
+        assert!(!revocations.is_url_revoked(&facts));
+        revocations.add(Vec::new(), vec![UrlRevocation { target, before, expires_at: at(2_000_000_000) }]);
+        revocations.is_url_revoked(&facts)
+    }
+
+    #[test]
+    fn issued_before_is_strict_and_every_target_covers_its_own_only() {
+        let issued = i64::from(ISSUED);
+        let (url, untagged) = (id(1, 2), id(0, 0));
+        let route = |name: &str| UrlTarget::Route(ObjectName::new("shop", name));
+        for (target, other) in [
+            (UrlTarget::Subject([1; 6]), UrlTarget::Subject([2; 6])),
+            (UrlTarget::Client([2; 6]), UrlTarget::Client([1; 6])),
+            (route("reports"), route("videos")),
+            (UrlTarget::Key("AAECAwQFBgcI".into()), UrlTarget::Key("BBBBBBBBBBBB".into())),
+        ] {
+            assert!(is_revoked(target.clone(), issued + 1, &url), "{target:?}");
+            assert!(!is_revoked(target.clone(), issued, &url), "{target:?} issued in that second");
+            assert!(!is_revoked(other.clone(), issued + 1, &url), "{other:?}");
+        }
+        assert!(is_revoked(UrlTarget::Id(url), 0, &url));
+        assert!(!is_revoked(UrlTarget::Id(untagged), 0, &url));
+        assert!(!is_revoked(UrlTarget::Subject([0; 6]), issued + 1, &untagged), "a zero tag is nobody");
+        assert!(!is_revoked(UrlTarget::Client([0; 6]), issued + 1, &untagged));
+    }
+
+    #[test]
+    fn a_later_revocation_extends_and_never_shortens() {
+        let (revocations, route) = (Revocations::default(), ObjectName::new("shop", "reports"));
+        let url = id(1, 2);
+        let facts = UrlFacts { id: &url, kid: "k", route: &route };
+        let of_route = |before, expires| UrlRevocation {
+            target: UrlTarget::Route(route.clone()),
+            before,
+            expires_at: at(expires),
+        };
+        revocations.add(vec![("jti".into(), at(100))], vec![of_route(i64::from(ISSUED) + 1, 200)]);
+        revocations.add(Vec::new(), vec![of_route(5, 150)]);
+        assert!(revocations.is_url_revoked(&facts) && revocations.is_token_revoked("jti"));
+        revocations.prune(at(150));
+        assert!(revocations.is_url_revoked(&facts) && !revocations.is_token_revoked("jti"));
+        assert_eq!(revocations.len(), 1);
+        revocations.prune(at(200));
+        assert!(revocations.is_empty() && !revocations.is_url_revoked(&facts));
+    }
+
+    #[test]
+    fn targets_survive_the_store() {
+        for target in [
+            UrlTarget::Id(id(1, 2)),
+            UrlTarget::Subject([0xab; 6]),
+            UrlTarget::Client([1; 6]),
+            UrlTarget::Route(ObjectName::new("shop", "reports")),
+            UrlTarget::Key("a:b".into()),
+        ] {
+            let (kind, value) = target.to_row();
+            assert_eq!(UrlTarget::from_row(kind, &value).unwrap(), target);
+        }
+        assert!(UrlTarget::from_row("id", "zz").is_err() && UrlTarget::from_row("planet", "x").is_err());
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::{Result, Store, TenantScope, connect::within, time::PgTime};
+use crate::{Result, Store, TenantScope, time::PgTime};
 
 const LIMIT: Duration = Duration::from_millis(1500);
 
@@ -73,6 +73,6 @@ impl Store {
             let count = |n: i32| u32::try_from(n).unwrap_or(0);
             Ok(row.map(|r| UrlUsage { used: count(r.used), max: count(r.max), expires_at: r.expires_at.0 }))
         };
-        within(LIMIT, read).await
+        self.within(LIMIT, read).await
     }
 }

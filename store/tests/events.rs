@@ -18,6 +18,7 @@ use authly_store::{
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use sqlx::Connection;
 use support::{Database, Replica, audit::verified, eventually, new_tenant, proxy::Proxy};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -315,4 +316,20 @@ async fn a_replay_id_is_accepted_once() {
     let through = stage.db.try_store(Role::Server, Some(stage.proxy.port)).await.unwrap();
     stage.proxy.close(true);
     assert!(through.put_once(&stage.scope, "jti-3", now, expires).await.is_err(), "away means refuse");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_change_of_configuration_holds_up_no_event() {
+    let stage = Stage::new().await;
+    let (committer, _stop) = stage.committer(Role::Server, Limits::default()).await;
+    let mut operator = stage.db.look().await;
+    let mut long = operator.begin().await.unwrap();
+    // What Leader::apply locks first, and writes.
+    sqlx::raw_sql("select id from tenant for no key update; update tenant set spec = spec")
+        .execute(&mut *long)
+        .await
+        .unwrap();
+    committer.redeem(&stage.scope, url(1, 1), json!({})).await.unwrap();
+    committer.revoke_token(&stage.scope, "jti", in_an_hour(), json!({})).await.unwrap();
+    long.rollback().await.unwrap();
 }

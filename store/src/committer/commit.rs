@@ -1,6 +1,6 @@
 //! One attempt to commit a batch, and what its failure means.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::{
@@ -38,13 +38,13 @@ pub(super) enum Failure {
 
 /// The writer's connection: its own, so that no queue of requests delays a commit.
 pub(super) struct Line {
-    options: Arc<PgConnectOptions>,
+    options: PgConnectOptions,
     connection: Option<PgConnection>,
     scope: PlatformScope,
 }
 
 impl Line {
-    pub(super) fn new(options: Arc<PgConnectOptions>) -> Self {
+    pub(super) fn new(options: PgConnectOptions) -> Self {
         Self { options, connection: None, scope: PlatformScope(()) }
     }
 

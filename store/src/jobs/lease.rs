@@ -1,10 +1,15 @@
 //! Leases of jobs, by database time.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{Result, Store, StoreError};
+
+/// A sixth of the lease.
+const RENEW: Duration = Duration::from_secs(10);
 
 /// Why a job ended early.
 pub(super) enum Stopped {
@@ -31,6 +36,7 @@ pub(super) struct Lease {
     name: String,
     holder: Uuid,
     cursor: Option<Value>,
+    renewed: Instant,
 }
 
 impl Lease {
@@ -45,8 +51,8 @@ impl Lease {
             WHERE j.name = due.name RETURNING j.name, j.cursor"#,
             holder
         );
-        let row = query.fetch_optional(store.pool()?).await.map_err(|e| store.failed(e))?;
-        Ok(row.map(|r| Self { name: r.name, holder, cursor: r.cursor }))
+        let row = query.fetch_optional(&store.pool()?).await.map_err(|e| store.failed(e))?;
+        Ok(row.map(|r| Self { name: r.name, holder, cursor: r.cursor, renewed: Instant::now() }))
     }
 
     pub(super) fn name(&self) -> &str {
@@ -60,6 +66,18 @@ impl Lease {
 
     pub(super) fn set_cursor(&mut self, cursor: Value) {
         self.cursor = Some(cursor);
+    }
+
+    /// Keeps the lease and the cursor while there is nothing to write.
+    pub(super) async fn renew(&mut self, store: &Store) -> Result<(), Stopped> {
+        if self.renewed.elapsed() < RENEW {
+            return Ok(());
+        }
+        let mut tx = store.begin().await?;
+        self.hold(&mut tx).await?;
+        tx.commit().await?;
+        self.renewed = Instant::now();
+        Ok(())
     }
 
     /// First in every transaction of the job: renews the lease and keeps the cursor, or stops.
@@ -89,7 +107,7 @@ impl Lease {
             self.holder,
             error
         );
-        query.execute(store.pool()?).await.map_err(|e| store.failed(e))?;
+        query.execute(&store.pool()?).await.map_err(|e| store.failed(e))?;
         Ok(())
     }
 }

@@ -47,11 +47,12 @@ pub(super) async fn run(store: &Store, clock: &dyn Clock, lease: &mut Lease) -> 
         SELECT id, spec FROM tenant WHERE $1::uuid IS NULL OR id >= $1 ORDER BY id"#,
         cursor.tenant
     )
-    .fetch_all(store.pool()?)
+    .fetch_all(&store.pool()?)
     .await?;
     for row in tenants {
         cursor.tenant = Some(row.id);
         lease.set_cursor(serde_json::to_value(cursor).map_err(|e| StoreError::Damaged(e.to_string()))?);
+        lease.renew(store).await?;
         // A tenant that cannot be read may be under legal hold.
         match serde_json::from_value::<Tenant>(row.spec) {
             Ok(tenant) if tenant.legal_hold => {}
@@ -66,7 +67,12 @@ async fn of_tenant(store: &Store, lease: &Lease, tenant: TenantId, started: Time
     let Some(policies) = policies(store, tenant).await? else { return Ok(()) };
     for task in tasks(&policies) {
         let run = rows::Run { tenant, task: &task, started, cutoff: cutoff(&task, started)? };
-        run.begin(store, lease).await?;
+        let matched = run.due(store).await?;
+        // The built-in rule leaves no trace where it has nothing to do.
+        if matched == 0 && task.object.namespace.is_empty() {
+            continue;
+        }
+        run.begin(store, lease, matched).await?;
         if task.mode == RetentionMode::Enforce {
             while run.batch(store, lease).await? {}
         }

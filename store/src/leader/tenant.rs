@@ -20,11 +20,13 @@ pub(super) struct Owner<'a> {
     pub(super) exists: bool,
 }
 
-/// Locks the tenant's row; whether there is one. Another installation's tenant is refused.
+/// Locks the tenant's row; whether there is one. Another installation's tenant is refused. The lock leaves the key alone, so
+/// that rows which refer to the tenant, such as group commit's, do not wait for a long batch.
 pub(super) async fn lock(tx: &mut PgConnection, installation: &str, id: TenantId) -> Result<bool> {
-    let row = sqlx::query!("-- roles: operator\nSELECT installation, name FROM tenant WHERE id = $1 FOR UPDATE", id.0)
-        .fetch_optional(tx)
-        .await?;
+    let row =
+        sqlx::query!("-- roles: operator\nSELECT installation, name FROM tenant WHERE id = $1 FOR NO KEY UPDATE", id.0)
+            .fetch_optional(tx)
+            .await?;
     match row {
         None => Ok(false),
         Some(row) if row.installation == installation => Ok(true),

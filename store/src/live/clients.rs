@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use authly_model::{
@@ -19,7 +20,10 @@ use futures::{
 use quick_cache::sync::Cache;
 
 use super::Caps;
-use crate::{Result, Store, StoreError};
+use crate::{Result, Store, StoreError, error::unavailable};
+
+/// How long a miss may take.
+const LIMIT: Duration = Duration::from_millis(1500);
 
 /// A client and its secrets' hashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,43 +85,46 @@ impl Clients {
         self.unknown.get(&key).map(|()| None)
     }
 
-    /// Reads the client; requests for the same client share one read.
+    /// Reads the client; requests for the same client share one read, which ends by itself even if all of them go away.
     pub(super) async fn load(
-        &self,
+        self: &Arc<Self>,
         store: &Store,
         tenant: TenantId,
         client_id: &str,
     ) -> Result<Option<Arc<LiveClient>>> {
         let key: Key = (tenant, Box::from(client_id));
-        let (generation, load) = {
+        let load = {
             let mut state = self.state();
             let generation = state.generation(tenant);
-            let load = state.loads.entry((key.clone(), generation)).or_insert_with(|| {
-                let (store, client_id) = (store.clone(), client_id.to_owned());
-                let read = async move { read(&store, tenant, &client_id).await.map_err(Arc::new) };
-                read.boxed().shared()
-            });
-            (generation, load.clone())
+            match state.loads.get(&(key.clone(), generation)) {
+                Some(load) => load.clone(),
+                None => {
+                    let running = tokio::spawn(Arc::clone(self).run(store.clone(), key.clone(), generation));
+                    let load = async { running.await.unwrap_or_else(|_| Err(interrupted())) }.boxed().shared();
+                    state.loads.insert((key, generation), load.clone());
+                    load
+                }
+            }
         };
-        let loaded = load.await;
+        load.await.map_err(|error| match &*error {
+            StoreError::Damaged(what) => StoreError::Damaged(what.clone()),
+            other => StoreError::Unavailable(other.to_string()),
+        })
+    }
+
+    async fn run(self: Arc<Self>, store: Store, key: Key, generation: Generation) -> Loaded {
+        let loaded = store.within(LIMIT, read(&store, key.0, &key.1)).await.map_err(Arc::new);
         let mut state = self.state();
         state.loads.remove(&(key.clone(), generation));
-        match loaded {
-            Ok(client) => {
-                // Under the lock, so that no invalidation comes between the look and the insertion.
-                if state.generation(tenant) == generation {
-                    match &client {
-                        Some(client) => self.known.insert(key, Arc::clone(client)),
-                        None => self.unknown.insert(key, ()),
-                    }
-                }
-                Ok(client)
+        // Under the lock, so that no invalidation comes between the look and the insertion.
+        if state.generation(key.0) == generation {
+            match &loaded {
+                Ok(Some(client)) => self.known.insert(key, Arc::clone(client)),
+                Ok(None) => self.unknown.insert(key, ()),
+                Err(_) => {}
             }
-            Err(error) => Err(match &*error {
-                StoreError::Damaged(what) => StoreError::Damaged(what.clone()),
-                other => StoreError::Unavailable(other.to_string()),
-            }),
         }
+        loaded
     }
 
     /// Forgets clients that changed. Afterwards nothing older is served to a later request.
@@ -138,6 +145,10 @@ impl Clients {
         self.known.clear();
         self.unknown.clear();
     }
+}
+
+fn interrupted() -> Arc<StoreError> {
+    Arc::new(unavailable("reading the client was interrupted"))
 }
 
 async fn read(store: &Store, tenant: TenantId, client_id: &str) -> Result<Option<Arc<LiveClient>>> {

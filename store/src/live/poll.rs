@@ -4,7 +4,7 @@
 //! the store is back. A successful poll is the heartbeat; its age counts from the poll's start.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -21,16 +21,15 @@ use uuid::Uuid;
 use super::{
     Live, Snapshot,
     build::{self, Rows},
-    load::{self, Changed, Heads, Revoked},
+    delta::{Delta, Revocations},
+    load::{self, Heads},
 };
-use crate::{
-    LoadFailure, Result, StoreError, UrlRevocation, connect::within, error::unavailable, replica, scope::PlatformScope,
-};
+use crate::{LoadFailure, Result, error::unavailable, replica, scope::PlatformScope};
 
 const INTERVAL: Duration = Duration::from_millis(200);
-/// A poll that takes longer has failed.
-const POLL: Duration = Duration::from_secs(2);
-/// Loading everything, at start or after falling behind, may take longer.
+/// Connecting, looking at the heads, acknowledging.
+const STEP: Duration = Duration::from_secs(1);
+/// Loading and compiling what changed, which may be everything.
 const LOAD: Duration = Duration::from_secs(60);
 /// A third of the lease (10 s), so that one lost renewal does not lapse it.
 const RENEW: Duration = Duration::from_secs(3);
@@ -83,14 +82,11 @@ pub(super) async fn run(live: Arc<Live>, mut nudged: mpsc::Receiver<oneshot::Sen
 impl Poller {
     async fn poll(&mut self) -> bool {
         let start = Instant::now();
-        let limit = if self.position.is_some() { POLL } else { LOAD };
-        let outcome = within(limit, self.try_poll(start)).await;
+        let outcome = self.try_poll(start).await;
         match &outcome {
             Ok(()) => self.live.store.is_back(),
             Err(error) => {
                 tracing::warn!(%error, "polling the feed failed");
-                // Whatever state the connection is in, the next poll starts afresh.
-                self.connection = None;
                 self.live.store.is_away();
             }
         }
@@ -103,19 +99,20 @@ impl Poller {
     }
 
     async fn try_poll(&mut self, start: Instant) -> Result<()> {
+        // A step that fails drops the connection: whatever state it is in, the next poll starts afresh.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
                 let options = self.live.store.connect_options();
-                within(Duration::from_secs(1), async { Ok(PgConnection::connect_with(&options).await?) }).await?
+                within(STEP, async { Ok(PgConnection::connect_with(options).await?) }).await?
             }
         };
-        let heads = load::heads(&self.scope, &mut connection).await?;
+        let heads = within(STEP, load::heads(&self.scope, &mut connection)).await?;
         if self.position.as_ref() != Some(&heads.position) {
-            self.advance(&mut connection).await?;
+            within(LOAD, self.advance(&mut connection)).await?;
         }
         self.live.polled_at(start);
-        self.acknowledge(&mut connection).await?;
+        within(STEP, self.acknowledge(&mut connection)).await?;
         self.live.ready.store(true, Ordering::Release);
         self.connection = Some(connection);
         Ok(())
@@ -132,32 +129,18 @@ impl Poller {
             }
             _ => Delta::everything(),
         };
-        let rows = delta.read(&self.scope, &mut view).await?;
-        let now = self.live.clock.now();
+        let rows = delta.rows(&self.scope, &mut view).await?;
         let known = self.live.snapshot();
-        let added: Vec<Uuid> =
+        let new: Vec<Uuid> =
             rows.tenants.iter().filter(|t| delta.all || known.tenant(t.id).is_none()).map(|t| t.id.0).collect();
-        let revoked = [
-            (!added.is_empty()).then_some(Revoked::Of(Some(&added))),
-            (!delta.tokens.is_empty()).then_some(Revoked::Named(&delta.tokens)),
-        ];
-        let mut tokens = Vec::new();
-        for which in revoked.iter().flatten() {
-            tokens.extend(load::token_revocations(&self.scope, &mut view, which, now).await?);
-        }
-        let revoked = [
-            (!added.is_empty()).then_some(Revoked::Of(Some(&added))),
-            (!delta.urls.is_empty()).then_some(Revoked::Named(&delta.urls)),
-        ];
-        let mut urls = Vec::new();
-        for which in revoked.iter().flatten() {
-            urls.extend(load::url_revocations(&self.scope, &mut view, which, now).await?);
-        }
+        let revoked = delta.revocations(&self.scope, &mut view, &new, self.live.clock.now()).await?;
         view.rollback().await?;
-        self.apply(heads.position, delta, rows, (tokens, urls)).await
+        // At once, for the tenants that are known: compiling what else changed may take its time.
+        add(&known, &revoked);
+        self.apply(heads.position, delta, rows, &revoked).await
     }
 
-    async fn apply(&mut self, position: Position, delta: Delta, rows: Rows, revoked: Revocations) -> Result<()> {
+    async fn apply(&mut self, position: Position, delta: Delta, rows: Rows, revoked: &Revocations) -> Result<()> {
         let last = self.live.snapshot();
         self.generation += 1;
         let changed: Vec<TenantId> = rows.tenants.iter().map(|t| t.id).collect();
@@ -226,15 +209,13 @@ fn reaches(position: &Position, heads: &Heads) -> bool {
     heads.position.covers(position) && position.0.iter().zip(&heads.pruned).all(|(at, pruned)| at >= pruned)
 }
 
-type Revocations = (Vec<(TenantId, String, jiff::Timestamp)>, Vec<(TenantId, UrlRevocation)>);
-
-fn add(snapshot: &Snapshot, (tokens, urls): Revocations) {
+fn add(snapshot: &Snapshot, revoked: &Revocations) {
     let mut of: BTreeMap<TenantId, (Vec<_>, Vec<_>)> = BTreeMap::new();
-    for (tenant, jti, expires_at) in tokens {
-        of.entry(tenant).or_default().0.push((jti, expires_at));
+    for (tenant, jti, expires_at) in &revoked.tokens {
+        of.entry(*tenant).or_default().0.push((jti.clone(), *expires_at));
     }
-    for (tenant, url) in urls {
-        of.entry(tenant).or_default().1.push(url);
+    for (tenant, url) in &revoked.urls {
+        of.entry(*tenant).or_default().1.push(url.clone());
     }
     for (tenant, (tokens, urls)) in of {
         if let Some(live) = snapshot.tenant(tenant) {
@@ -243,48 +224,6 @@ fn add(snapshot: &Snapshot, (tokens, urls): Revocations) {
     }
 }
 
-/// What to read again.
-struct Delta {
-    all: bool,
-    tenants: BTreeSet<Uuid>,
-    clients: Vec<(TenantId, String)>,
-    tokens: Vec<(Uuid, String)>,
-    urls: Vec<(Uuid, String)>,
-}
-
-impl Delta {
-    const fn everything() -> Self {
-        Self { all: true, tenants: BTreeSet::new(), clients: Vec::new(), tokens: Vec::new(), urls: Vec::new() }
-    }
-
-    fn of(changes: Vec<Changed>) -> Self {
-        let mut delta = Self { all: false, ..Self::everything() };
-        for Changed { tenant, kind, key } in changes {
-            match kind.as_str() {
-                "client" => delta.clients.push((tenant, key)),
-                "token_revocation" => delta.tokens.push((tenant.0, key)),
-                "url_revocation" => delta.urls.push((tenant.0, key)),
-                // Retention is the jobs' affair: it is served by being stored.
-                "retention" => {}
-                _ => {
-                    delta.tenants.insert(tenant.0);
-                }
-            }
-        }
-        delta
-    }
-
-    async fn read(&self, scope: &PlatformScope, view: &mut PgConnection) -> Result<Rows, StoreError> {
-        let tenants: Vec<Uuid> = self.tenants.iter().copied().collect();
-        let only = if self.all { None } else { Some(tenants.as_slice()) };
-        if only.is_some_and(<[Uuid]>::is_empty) {
-            return Ok(Rows::default());
-        }
-        Ok(Rows {
-            tenants: load::tenants(scope, view, only).await?,
-            keys: load::keys(scope, view, only).await?,
-            routes: load::routes(scope, view, only).await?,
-            policies: load::policies(scope, view, only).await?,
-        })
-    }
+async fn within<T>(limit: Duration, step: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(limit, step).await.unwrap_or_else(|_| Err(unavailable("it did not answer in time")))
 }

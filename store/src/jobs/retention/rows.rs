@@ -33,11 +33,18 @@ impl Run<'_> {
         }
     }
 
-    /// Counts what is due and opens the run's row; a run that goes on keeps the row it has. Runs of last week are dropped.
-    pub(super) async fn begin(&self, store: &Store, lease: &Lease) -> Result<(), Stopped> {
+    /// How many rows are due.
+    pub(super) async fn due(&self, store: &Store) -> Result<i64, Stopped> {
+        let mut tx = store.begin_tenant(self.tenant).await?;
+        let due = self.count(&mut tx).await?;
+        tx.commit().await?;
+        Ok(due)
+    }
+
+    /// Opens the run's row; a run that goes on keeps the row it has. Runs of last week are dropped.
+    pub(super) async fn begin(&self, store: &Store, lease: &Lease, matched: i64) -> Result<(), Stopped> {
         let mut tx = store.begin_tenant(self.tenant).await?;
         lease.hold(&mut tx).await?;
-        let matched = self.due(&mut tx).await?;
         sqlx::query!(
             r#"-- roles: jobs
             INSERT INTO retention_run (tenant_id, namespace, name, class, mode, started_at, cutoff, matched)
@@ -108,7 +115,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn due(&self, tx: &mut PgConnection) -> sqlx::Result<i64> {
+    async fn count(&self, tx: &mut PgConnection) -> sqlx::Result<i64> {
         match self.task.class {
             DataClass::Tokens => {
                 sqlx::query_scalar!(

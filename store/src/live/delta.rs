@@ -1,0 +1,93 @@
+//! What changed since a position of the feed, and reading it again.
+
+use std::collections::BTreeSet;
+
+use authly_model::ids::TenantId;
+use jiff::Timestamp;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    build::Rows,
+    load::{self, Changed, Revoked},
+};
+use crate::{Result, UrlRevocation, scope::PlatformScope};
+
+/// What to read again.
+pub(super) struct Delta {
+    pub(super) all: bool,
+    tenants: BTreeSet<Uuid>,
+    pub(super) clients: Vec<(TenantId, String)>,
+    tokens: Vec<(Uuid, String)>,
+    urls: Vec<(Uuid, String)>,
+}
+
+/// Revocations of several tenants.
+#[derive(Default)]
+pub(super) struct Revocations {
+    pub(super) tokens: Vec<(TenantId, String, Timestamp)>,
+    pub(super) urls: Vec<(TenantId, UrlRevocation)>,
+}
+
+impl Delta {
+    pub(super) const fn everything() -> Self {
+        Self { all: true, tenants: BTreeSet::new(), clients: Vec::new(), tokens: Vec::new(), urls: Vec::new() }
+    }
+
+    pub(super) fn of(changes: Vec<Changed>) -> Self {
+        let mut delta = Self { all: false, ..Self::everything() };
+        for Changed { tenant, kind, key } in changes {
+            match kind.as_str() {
+                "client" => delta.clients.push((tenant, key)),
+                "token_revocation" => delta.tokens.push((tenant.0, key)),
+                "url_revocation" => delta.urls.push((tenant.0, key)),
+                // Retention is the jobs' affair: it is served by being stored.
+                "retention" => {}
+                _ => {
+                    delta.tenants.insert(tenant.0);
+                }
+            }
+        }
+        delta
+    }
+
+    /// The rows of the tenants that changed.
+    pub(super) async fn rows(&self, scope: &PlatformScope, view: &mut PgConnection) -> Result<Rows> {
+        let tenants: Vec<Uuid> = self.tenants.iter().copied().collect();
+        let only = if self.all { None } else { Some(tenants.as_slice()) };
+        if only.is_some_and(<[Uuid]>::is_empty) {
+            return Ok(Rows::default());
+        }
+        Ok(Rows {
+            tenants: load::tenants(scope, view, only).await?,
+            keys: load::keys(scope, view, only).await?,
+            routes: load::routes(scope, view, only).await?,
+            policies: load::policies(scope, view, only).await?,
+        })
+    }
+
+    /// Revocations that were published since, and all of the tenants that are new here.
+    pub(super) async fn revocations(
+        &self,
+        scope: &PlatformScope,
+        view: &mut PgConnection,
+        new: &[Uuid],
+        now: Timestamp,
+    ) -> Result<Revocations> {
+        let mut revoked = Revocations::default();
+        if !new.is_empty() {
+            let all = Revoked::Of(Some(new));
+            revoked.tokens = load::token_revocations(scope, view, &all, now).await?;
+            revoked.urls = load::url_revocations(scope, view, &all, now).await?;
+        }
+        if !self.tokens.is_empty() {
+            let named = Revoked::Named(&self.tokens);
+            revoked.tokens.extend(load::token_revocations(scope, view, &named, now).await?);
+        }
+        if !self.urls.is_empty() {
+            let named = Revoked::Named(&self.urls);
+            revoked.urls.extend(load::url_revocations(scope, view, &named, now).await?);
+        }
+        Ok(revoked)
+    }
+}
