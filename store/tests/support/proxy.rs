@@ -117,6 +117,9 @@ async fn pump(
                 tokio::time::sleep(Duration::from_millis(delay)).await;
             }
         }
+        if state.closed.load(Ordering::SeqCst) {
+            return;
+        }
         if !to_server && muted.load(Ordering::SeqCst) {
             continue;
         }
