@@ -127,7 +127,14 @@ impl Store {
 
     /// Requests fail at once for a moment.
     pub(crate) fn is_away(&self) {
-        self.state().down_until = Some(Instant::now() + HOLD_OFF);
+        self.is_away_for(HOLD_OFF);
+    }
+
+    /// Requests fail at once for so long, or until [`Self::is_back`]; for who keeps looking.
+    pub(crate) fn is_away_for(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.state();
+        state.down_until = Some(state.down_until.map_or(until, |known| known.max(until)));
     }
 
     /// The store answered.

@@ -13,6 +13,10 @@ fuzz_target!(|data: &[u8]| {
     let claims = unverified.unverified_claims().clone();
     // Nobody signs with this key, so nothing verifies.
     assert!(unverified.verify(&VerifyingKey::hmac(&[0x5a; 32])).is_err());
+    // A token in the path has a writer of its own; its path may hold `&sx-s=`, which means nothing there.
+    if target.starts_with(PATH_MARKER) {
+        return;
+    }
     // The writer makes one text of these claims; the reader must have accepted no other.
     let Some((before, _)) = target.rsplit_once("&sx-s=") else { return };
     let block = before.rfind("?sx-k=").or_else(|| before.rfind("&sx-k=")).expect("a block of parameters");

@@ -87,7 +87,8 @@ impl Poller {
             Ok(()) => self.live.store.is_back(),
             Err(error) => {
                 tracing::warn!(%error, "polling the feed failed");
-                self.live.store.is_away();
+                // Until the next poll knows better, however long that one hangs.
+                self.live.store.is_away_for(2 * STEP);
             }
         }
         if self.pruned.elapsed() > PRUNE {
