@@ -118,7 +118,7 @@ fn run(name: &str, script: &str, scratch: &Scratch) {
     let data = scratch.path().join(format!("data-{}", name.replace(['/', '.'], "_")));
     // Servers that a block starts run in the background; their readiness is awaited as the text tells a reader to.
     let prelude = "set -euo pipefail\ncleanup() { for job in $(jobs -p); do kill \"$job\" 2>/dev/null || true; done; wait; }\ntrap cleanup EXIT\n\
-         background() { \"$@\" & for _ in $(seq 9000); do [ -s \"$AUTHLY_DATA_DIR/dev.json\" ] && return 0; sleep 0.2; done; return 1; }\n";
+         background() { \"$@\" & for _ in $(seq 3000); do [ -s \"$AUTHLY_DATA_DIR/dev.json\" ] && return 0; sleep 0.2; done; return 1; }\n";
     let script: String = script
         .lines()
         .map(|line| if starts_server(line) { format!("background {line}\n") } else { format!("{line}\n") })
@@ -142,7 +142,7 @@ fn run(name: &str, script: &str, scratch: &Scratch) {
     let output = command.output().unwrap();
     let shown = format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{name} after {:?}:\n{shown}", start.elapsed());
-    assert!(start.elapsed() < Duration::from_secs(2400), "{name} took {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(1500), "{name} took {:?}", start.elapsed());
     println!("{name}: {:?}", start.elapsed());
 }
 

@@ -15,9 +15,7 @@ async fn five_uses_over_two_gateways() {
     let second = Replica::gateway(&dev, "second").await.unwrap();
     let http = http();
     let access = token(&http, &dev.json.token_endpoint, dev.client("shop.billing").unwrap(), &[]).await.unwrap();
-    // An overloaded gateway answers 503 and grants nothing; a round with one proves less, so five clean rounds are wanted.
-    let mut clean = 0;
-    for round in 0..15 {
+    for round in 0..5 {
         let url = sign_report(&http, &dev, &access, json!({"uses": 5})).await.unwrap();
         let ports = [dev.gateway_port, second.port];
         let requests = (0..64).map(|n| through(&http, Method::GET, &url, ports[n % 2]));
@@ -26,18 +24,9 @@ async fn five_uses_over_two_gateways() {
             statuses.push(answer.unwrap().status().as_u16());
         }
         let count = |status| statuses.iter().filter(|s| **s == status).count();
-        assert!(count(200) <= 5, "never one too many, round {round}: {statuses:?}");
-        if count(503) > 0 {
-            continue;
-        }
         assert_eq!((count(200), count(410)), (5, 59), "round {round}: {statuses:?}");
-        clean += 1;
         // HEAD is free but needs a use left.
         let head = through(&http, Method::HEAD, &url, second.port).await.unwrap();
         assert_eq!(head.status(), 410);
-        if clean == 5 {
-            return;
-        }
     }
-    panic!("only {clean} rounds of 15 were answered without 503");
 }
