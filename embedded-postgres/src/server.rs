@@ -89,9 +89,21 @@ impl Postgres {
     ///
     /// # Errors
     /// [`Error::Program`] if `pg_ctl` could not stop it.
-    pub async fn stop(mut self) -> Result<(), Error> {
+    pub async fn stop(self) -> Result<(), Error> {
+        self.end("--mode=fast").await
+    }
+
+    /// Stops as a crash would: no checkpoint, so that the next start on the folder recovers from the log.
+    ///
+    /// # Errors
+    /// [`Error::Program`] if `pg_ctl` could not stop it.
+    pub async fn stop_immediately(self) -> Result<(), Error> {
+        self.end("--mode=immediate").await
+    }
+
+    async fn end(mut self, mode: &str) -> Result<(), Error> {
         let home = self.options.folder.join("pg");
-        pg_ctl_stop(self.account, &self.options, &home).await?;
+        pg_ctl_stop(self.account, &self.options, &home, mode).await?;
         let _ = self.child.wait().await;
         Ok(())
     }
@@ -174,11 +186,11 @@ async fn stop_orphan(account: Account, options: &Options, home: &Path) -> Result
         return Ok(());
     }
     let status = pg_ctl(account, options, home, &["status"]).await?;
-    if status.status.success() { pg_ctl_stop(account, options, home).await } else { Ok(()) }
+    if status.status.success() { pg_ctl_stop(account, options, home, "--mode=fast").await } else { Ok(()) }
 }
 
-async fn pg_ctl_stop(account: Account, options: &Options, home: &Path) -> Result<(), Error> {
-    let output = pg_ctl(account, options, home, &["stop", "--mode=fast", "--wait", "--timeout=30"]).await?;
+async fn pg_ctl_stop(account: Account, options: &Options, home: &Path, mode: &str) -> Result<(), Error> {
+    let output = pg_ctl(account, options, home, &["stop", mode, "--wait", "--timeout=30"]).await?;
     if output.status.success() || !home.join("data/postmaster.pid").exists() {
         return Ok(());
     }

@@ -70,9 +70,19 @@ impl Dev {
         Self::start(&repository().join("examples/quickstart"), &[]).await
     }
 
+    /// The same on this database (a superuser's URL), such as one of an [`crate::postgres::OwnPostgres`].
+    pub async fn quickstart_on(database: String) -> anyhow::Result<Self> {
+        Self::start_on(database, &repository().join("examples/quickstart"), &[]).await
+    }
+
     /// Starts dev on a copy of `manifests`; in them `localhost:8080` and `localhost:8081` become the real ports. `extra` are further
     /// files, name and text.
     pub async fn start(manifests: &Path, extra: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::start_on(database::create("dev").await?, manifests, extra).await
+    }
+
+    /// As [`Self::start`], on this database.
+    pub async fn start_on(database: String, manifests: &Path, extra: &[(&str, &str)]) -> anyhow::Result<Self> {
         let scratch = Scratch::new("dev")?;
         let (server_port, gateway_port) = (free_port()?, free_port()?);
         let folder = scratch.path().join("manifests");
@@ -91,7 +101,6 @@ impl Dev {
         for (name, text) in extra {
             std::fs::write(folder.join(name), ports(text))?;
         }
-        let database = database::create("dev").await?;
         let data = scratch.path().join("data");
         let args = arguments(&folder, &data, &database, server_port, gateway_port);
         let mut process = Process::authly("dev", scratch.path(), &args, &[])?;

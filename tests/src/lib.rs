@@ -8,6 +8,7 @@ pub mod chart;
 pub mod controlplane;
 pub mod database;
 pub mod dev;
+pub mod postgres;
 pub mod process;
 pub mod replicas;
 pub mod scratch;
