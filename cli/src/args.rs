@@ -3,6 +3,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use authly_model::seal::Anchor;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 
@@ -30,6 +31,15 @@ pub(crate) enum Command {
     Migrate(Migrate),
     /// Print the CustomResourceDefinitions as YAML
     Crds,
+    /// The audit trail
+    #[command(subcommand)]
+    Audit(Audit),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Check every chain and every seal; exit code 3 if something is wrong
+    Verify(AuditVerify),
 }
 
 /// How to reach PostgreSQL.
@@ -155,6 +165,25 @@ pub(crate) struct Operator {
     /// The name of the leader Lease
     #[arg(long, env = "AUTHLY_LEASE_NAME", default_value = "authly-operator")]
     pub(crate) lease_name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditVerify {
+    /// The database, as the login role of jobs; nothing is written
+    #[arg(long, env = "AUTHLY_JOBS_DATABASE_URL", hide_env_values = true)]
+    pub(crate) jobs_database_url: String,
+    /// The password for it, where the URL has none
+    #[arg(long, env = "AUTHLY_JOBS_DATABASE_PASSWORD", hide_env_values = true)]
+    pub(crate) jobs_database_password: Option<String>,
+    /// A seal that an earlier run printed: everything up to it must still be there
+    #[arg(long, value_name = "SEAL")]
+    pub(crate) anchor: Option<Anchor>,
+    /// The public key that every seal must be signed with, as an earlier run printed it
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sealing_key: Option<String>,
+    /// json instead of text
+    #[arg(short, long, value_parser = ["json"])]
+    pub(crate) output: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -74,6 +74,7 @@ async fn with_database(
     let open = Database::open(options.database_url.as_deref(), data, passwords);
     let Some(database) = stop.run_until_cancelled(open).await else { return Ok(()) };
     let database = database?;
+    database.announce(data)?;
     let ended = parts::run(&options.folder, data, &database, sockets, services, stop).await;
     if stop.is_cancelled() {
         progress("stopping");

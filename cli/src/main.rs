@@ -8,21 +8,23 @@ mod serving;
 mod tables;
 mod terminal;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
-use args::{Arguments, Command};
+use args::{Arguments, Audit, Command};
 
-fn main() -> std::process::ExitCode {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Err(error) = args::refuse_unknown_environment() {
         terminal::progress(format_args!("authly: {error}"));
-        return std::process::ExitCode::from(2);
+        return ExitCode::from(2);
     }
     match run(arguments) {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             terminal::progress(format_args!("authly: {}", explained(&error)));
-            std::process::ExitCode::FAILURE
+            ExitCode::FAILURE
         }
     }
 }
@@ -36,10 +38,11 @@ fn explained(error: &anyhow::Error) -> String {
     })
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        match arguments.command {
+        let done = match arguments.command {
+            Command::Audit(Audit::Verify(options)) => return commands::audit::verify(options).await,
             Command::Crds => commands::crds::run(),
             Command::Migrate(options) => commands::migrate::run(options).await,
             Command::Server(options) => commands::server::run(options).await,
@@ -47,6 +50,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Operator(options) => commands::operator::run(options).await,
             Command::Dev(options) => dev::run(options).await,
             Command::Get(options) => dev::get::run(options).await,
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     })
 }

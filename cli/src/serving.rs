@@ -61,14 +61,14 @@ pub(crate) async fn server(common: Common, kek: Arc<KekRing>, jobs: Option<Store
         live: Arc::clone(&behind.live),
         store: common.store.clone(),
         committer: behind.committer.clone(),
-        kek,
+        kek: Arc::clone(&kek),
         clock: Arc::clone(&common.clock),
     };
     let router = authly_server::router(App::new(parts, &common.metrics));
     let working = jobs.map(|store| {
         let (clock, cancel) = (Arc::clone(&common.clock), behind.cancel.clone());
         tokio::spawn(async move {
-            jobs::run(store.clone(), clock, cancel).await;
+            jobs::run(store.clone(), kek, clock, cancel).await;
             store.close().await;
         })
     });

@@ -5,6 +5,7 @@
 //! the decisions that need no I/O. Never does: I/O, SQL, HTTP, Kubernetes, ambient time or randomness.
 
 pub mod audit;
+pub mod chain;
 pub mod client;
 pub mod clock;
 pub mod diff;
@@ -16,5 +17,6 @@ pub mod key;
 pub mod policy;
 pub mod retention;
 pub mod route;
+pub mod seal;
 pub mod tenant;
 pub mod token;

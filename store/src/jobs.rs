@@ -1,16 +1,18 @@
 //! Background jobs: rows with leases, so that replicas compete for them and a killed one is taken over.
 //!
-//! Owns: retention, pruning of the feed and of dead replicas, partitions made ahead. Role jobs. Batches are small and
+//! Owns: retention, seals of the audit chains, pruning of the feed and of dead replicas, partitions made ahead. Role jobs. Batches are small and
 //! each is one transaction that holds the lease and moves the cursor, so a run goes on where it was interrupted.
 //! Never does: anything under a tenant's legal hold. Leases use the database's time, expiry the injected clock.
 
 mod lease;
 mod prune;
 mod retention;
+mod seal;
 
 use std::{sync::Arc, time::Duration};
 
 use authly_model::clock::Clock;
+use authly_secrets::KekRing;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -21,7 +23,7 @@ use lease::{Lease, Stopped};
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Runs jobs until cancelled. Role jobs.
-pub async fn run(store: Store, clock: Arc<dyn Clock>, cancel: CancellationToken) {
+pub async fn run(store: Store, kek: Arc<KekRing>, clock: Arc<dyn Clock>, cancel: CancellationToken) {
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -30,7 +32,7 @@ pub async fn run(store: Store, clock: Arc<dyn Clock>, cancel: CancellationToken)
         tokio::select! {
             // A job that is cut off here is taken up again, by whoever comes, once its lease ends.
             () = cancel.cancelled() => return,
-            outcome = run_due(&store, &*clock) => if let Err(error) = outcome {
+            outcome = run_due(&store, &kek, &*clock) => if let Err(error) = outcome {
                 tracing::warn!(%error, "looking for jobs failed");
             }
         }
@@ -41,13 +43,15 @@ pub async fn run(store: Store, clock: Arc<dyn Clock>, cancel: CancellationToken)
 ///
 /// # Errors
 /// `Unavailable`. A job's own failure is kept in its row and does not stop the others.
-pub async fn run_due(store: &Store, clock: &dyn Clock) -> Result<usize> {
+pub async fn run_due(store: &Store, kek: &KekRing, clock: &dyn Clock) -> Result<usize> {
     let holder = Uuid::new_v4();
     let mut ran = 0;
     while let Some(mut lease) = Lease::claim(store, holder).await? {
         ran += 1;
         let outcome = match lease.name() {
             "retention" => retention::run(store, clock, &mut lease).await,
+            "seal" => seal::recent(store, kek, clock, &lease).await,
+            "seal_late" => seal::late(store, kek, clock, &mut lease).await,
             "prune" => prune::feed_and_replicas(store, &lease).await,
             "partitions" => prune::partitions(store, &lease).await,
             other => {

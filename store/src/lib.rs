@@ -25,8 +25,10 @@ mod replica;
 mod revocation;
 mod role;
 mod scope;
+mod seals;
 mod time;
 mod uses;
+pub mod verify;
 
 pub use committer::{Committer, CommitterStats, Limits};
 pub use connect::{ConnectOptions, Store};

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod api;
+pub mod audit;
 pub mod chart;
 pub mod controlplane;
 pub mod database;

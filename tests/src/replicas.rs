@@ -72,7 +72,7 @@ impl Replica {
     async fn ready(&mut self) -> anyhow::Result<()> {
         let url = format!("http://127.0.0.1:{}/readyz", self.management);
         let http = http();
-        let ready = eventually("ready", Duration::from_secs(20), || async {
+        let ready = eventually("ready", Duration::from_secs(150), || async {
             ensure!(http.get(&url).send().await?.status() == 200);
             Ok(())
         });

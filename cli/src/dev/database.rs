@@ -1,9 +1,11 @@
 //! The database of dev mode: the embedded PostgreSQL or the one of `--database-url`, migrated, with the login roles of
 //! the pools. The one statement here makes the embedded server's database, which must be there before the store can migrate.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail, ensure};
 use authly_embedded_postgres::{Options, Postgres, VERSION};
-use authly_store::{ConnectOptions, Login, Role, Store, login_name};
+use authly_store::{ConnectOptions, Login, Role, Store, StoreError, login_name};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{Connection, PgConnection};
 use url::Url;
@@ -13,8 +15,13 @@ use crate::terminal::progress;
 
 /// The database on the embedded server.
 const NAME: &str = "authly";
+/// The file with the URL of the jobs' login.
+const JOBS_URL: &str = "jobs-database-url";
 /// The most connections of one role.
 const CONNECTIONS: u32 = 8;
+/// How often a database that does not answer at the start is tried again, and the pause between.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A migrated database.
 pub(crate) struct Database {
@@ -46,14 +53,32 @@ impl Database {
 
     /// A pool that is logged in as one role.
     pub(crate) async fn connect(&self, role: Role) -> anyhow::Result<Store> {
-        let database = database_name(&self.url)?;
+        let (url, login) = self.login(role)?;
+        let options = ConnectOptions { url: url.into(), password: None, role, max_connections: CONNECTIONS };
+        let mut left = TRIES;
+        loop {
+            match Store::connect(options.clone()).await {
+                // A machine that is busy starting everything else.
+                Err(StoreError::Unavailable(_)) if left > 0 => left -= 1,
+                connected => return connected.with_context(|| format!("logging in to the database as {login}")),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Keeps the URL of the jobs' login, password included, where `authly audit verify` can be given it.
+    pub(crate) fn announce(&self, data: &DataFolder) -> anyhow::Result<()> {
+        let (url, _) = self.login(Role::Jobs)?;
+        Ok(data.write_private(JOBS_URL, url.as_str())?)
+    }
+
+    fn login(&self, role: Role) -> anyhow::Result<(Url, String)> {
         let mut url = self.url.clone();
-        let login = login_name(database, role);
-        let set = url.set_username(&login).and_then(|()| url.set_password(None));
+        let login = login_name(database_name(&self.url)?, role);
+        let password = self.password(role).expose_secret();
+        let set = url.set_username(&login).and_then(|()| url.set_password(Some(password)));
         ensure!(set.is_ok(), "--database-url has no host: write postgres://USER:PASSWORD@HOST:PORT/DATABASE");
-        let password = Some(self.password(role).expose_secret().to_owned());
-        let options = ConnectOptions { url: url.into(), password, role, max_connections: CONNECTIONS };
-        Store::connect(options).await.with_context(|| format!("logging in to the database as {login}"))
+        Ok((url, login))
     }
 
     /// Stops the embedded server; everything committed is on disk.

@@ -3,7 +3,7 @@
 use sqlx::{PgConnection, Row};
 
 /// Tables without a tenant's rows. A new table is not here by itself: it needs forced row security.
-const PLATFORM: [&str; 9] = [
+const PLATFORM: [&str; 11] = [
     "tenant",
     "tenant_host",
     "tenant_issuer",
@@ -12,6 +12,8 @@ const PLATFORM: [&str; 9] = [
     "replica",
     "leader_epoch",
     "job",
+    "seal",
+    "seal_key",
     "_sqlx_migrations",
 ];
 const WALL: &str = "(tenant_id = (NULLIF(current_setting('authly.tenant'::text, true), ''::text))::uuid)";
