@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod connect;
 mod dev;
+mod job_metrics;
 mod serving;
 mod tables;
 mod terminal;

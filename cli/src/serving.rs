@@ -8,10 +8,12 @@ use authly_model::clock::Clock;
 use authly_runtime::{Health, Listener, Metrics, Networks, ServeOptions, serve};
 use authly_secrets::KekRing;
 use authly_server::{App, AppParts};
-use authly_store::{Caps, Committer, Limits, Live, ReplicaIdentity, ReplicaRole, Store, jobs};
+use authly_store::{Caps, Committer, Limits, Live, ReplicaIdentity, ReplicaRole, Store, jobs::Jobs};
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::job_metrics::JobMetrics;
 
 /// What both roles need.
 pub(crate) struct Common {
@@ -66,9 +68,11 @@ pub(crate) async fn server(common: Common, kek: Arc<KekRing>, jobs: Option<Store
     };
     let router = authly_server::router(App::new(parts, &common.metrics));
     let working = jobs.map(|store| {
-        let (clock, cancel) = (Arc::clone(&common.clock), behind.cancel.clone());
+        let watch = Arc::new(JobMetrics::register(&common.metrics));
+        let jobs = Jobs { store: store.clone(), kek, clock: Arc::clone(&common.clock), watch };
+        let cancel = behind.cancel.clone();
         tokio::spawn(async move {
-            jobs::run(store.clone(), kek, clock, cancel).await;
+            jobs.run(cancel).await;
             store.close().await;
         })
     });

@@ -102,10 +102,37 @@ pub struct RetentionPolicyStatus {
     #[schemars(schema_with = "status::short")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// The effective mode.
+    /// The effective mode; LegalHold while the Tenant's legal hold holds everything back.
     #[schemars(schema_with = "status::short")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// For each class the last run that found something to do, or the last one at all.
+    #[schemars(length(max = 2))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RetentionRun>,
+}
+
+/// What a run of retention did. One that found and did what the one before did is not shown anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetentionRun {
+    /// The class of data.
+    #[schemars(schema_with = "status::short")]
+    pub data: String,
+    /// The mode of the run.
+    #[schemars(schema_with = "status::short")]
+    pub mode: String,
+    /// Rows that were due when it began.
+    pub matched: i64,
+    /// Rows that were deleted or anonymised.
+    pub done: i64,
+    /// When it began.
+    #[schemars(schema_with = "status::time")]
+    pub started_at: String,
+    /// When it ended; absent while it runs.
+    #[schemars(schema_with = "status::time")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<String>,
 }
 
 fn data(_: &mut SchemaGenerator) -> Schema {

@@ -55,7 +55,7 @@ pub struct TenantSpec {
     /// True stops all service: no token, no signature, no redemption. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
-    /// True holds back every retention job. Default: false.
+    /// True holds back every retention job at once, also one that is under way. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub legal_hold: Option<bool>,
     /// The installation of Authly that serves it. Default: `default`. Immutable.

@@ -24,6 +24,26 @@ pub enum RetentionMode {
     Enforce,
 }
 
+impl RetentionMode {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::DryRun, Self::Enforce];
+
+    /// The spelling in manifests and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DryRun => "DryRun",
+            Self::Enforce => "Enforce",
+        }
+    }
+
+    /// The mode of this spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
 /// One class of data and its period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
@@ -54,6 +74,15 @@ pub enum Action {
 }
 
 impl DataClass {
+    /// Every class.
+    pub const ALL: [Self; 2] = [Self::Tokens, Self::Audit];
+
+    /// The class of this spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == text)
+    }
+
     /// The only action that the class supports today.
     #[must_use]
     pub const fn action(self) -> Action {

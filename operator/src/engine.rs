@@ -21,6 +21,7 @@ mod metrics;
 mod programmed;
 mod reconcile;
 mod replicas;
+mod retention;
 mod slots;
 mod tasks;
 #[cfg(test)]
@@ -111,6 +112,8 @@ pub struct Engine<C> {
     /// The last answer; `None` before the first.
     replicas: Option<Vec<Acknowledgement>>,
     polled: Option<Instant>,
+    /// When what retention did was last read.
+    runs_read: Option<Instant>,
     synced: bool,
     /// The store was read at least once.
     started: bool,
@@ -140,6 +143,7 @@ impl<C: Cluster> Engine<C> {
             waiting_secrets: BTreeSet::new(),
             replicas: None,
             polled: None,
+            runs_read: None,
             synced: false,
             started: false,
             stale: true,
@@ -232,8 +236,9 @@ impl<C: Cluster> Engine<C> {
         }
         let waits = !self.waiting.is_empty() || !self.waiting_secrets.is_empty();
         let poll = waits.then(|| self.polled.map_or(now, |polled| polled + POLL));
+        let runs = self.started.then(|| self.runs_read.map_or(now, |read| read + retention::READ));
         let load = (!self.started && !self.tasks.is_waiting(&Task::Load, now)).then_some(now);
-        [self.batch.due(), self.hash_batch.due(), self.tasks.next_retry(), poll, load]
+        [self.batch.due(), self.hash_batch.due(), self.tasks.next_retry(), poll, runs, load]
             .into_iter()
             .flatten()
             .min()
@@ -257,6 +262,7 @@ impl<C: Cluster> Engine<C> {
             self.commit_hashes(&tenant).await?;
         }
         self.poll(now).await?;
+        self.read_runs(now).await?;
         self.start_work();
         Ok(())
     }

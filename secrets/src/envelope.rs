@@ -127,6 +127,11 @@ impl Keyring {
     }
 }
 
+/// The id of the key that sealed a value.
+pub(crate) fn wrapped_by(blob: &[u8]) -> Result<&[u8]> {
+    split_header(blob).map(|(header, _)| &header[2..])
+}
+
 fn split_header(blob: &[u8]) -> Result<(&[u8], &[u8])> {
     match blob {
         [VERSION, length, ..] => blob.split_at_checked(2 + usize::from(*length)).ok_or(SecretsError::Truncated),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    envelope::Place,
+    envelope::{self, Place},
     error::{Result, SecretsError},
     kek::KekRing,
     random,
@@ -30,6 +30,14 @@ pub struct WrappedSealingKey {
 }
 
 impl WrappedSealingKey {
+    /// Whether the active KEK wraps it.
+    ///
+    /// # Errors
+    /// [`SecretsError::Truncated`] or [`SecretsError::Version`], if the envelope is damaged.
+    pub fn is_current(&self, kek: &KekRing) -> Result<bool> {
+        Ok(envelope::wrapped_by(&self.wrapped)? == kek.active_id()?.as_bytes())
+    }
+
     /// The same key, wrapped by the active KEK.
     ///
     /// # Errors
@@ -149,11 +157,15 @@ mod tests {
     fn it_is_rewrapped_under_a_new_kek() {
         let stored = generate_sealing_key(&KekRing::new(kek(), [])).unwrap();
         assert!(stored.rewrap(&KekRing::new(kek(), [])).is_err());
-        let old = kek();
-        let ring = KekRing::new(old, []);
+        let text = generate_kek().unwrap();
+        let load = || Kek::load(&KekSource::Environment(text.clone())).unwrap();
+        let (ring, old_kek) = (KekRing::new(load(), []), load());
         let stored = generate_sealing_key(&ring).unwrap();
-        let again = stored.rewrap(&ring).unwrap();
+        let newer = KekRing::new(kek(), [old_kek]);
+        assert!(stored.is_current(&ring).unwrap() && !stored.is_current(&newer).unwrap());
+        let again = stored.rewrap(&newer).unwrap();
+        assert!(again.is_current(&newer).unwrap());
         assert_ne!(again.wrapped, stored.wrapped);
-        assert_eq!(SealingKey::open(&ring, &again).unwrap().public_key(), &stored.public_key);
+        assert_eq!(SealingKey::open(&newer, &again).unwrap().public_key(), &stored.public_key);
     }
 }

@@ -6,6 +6,7 @@
 
 mod apply;
 mod objects;
+mod runs;
 mod stored;
 mod tenant;
 
@@ -24,6 +25,8 @@ use authly_model::{
     tenant::Tenant,
 };
 use authly_secrets::{NewSigningKey, NewTenantKeys, WrappedKey};
+
+pub use runs::RetentionRun;
 
 use crate::{Replica, ReplicaRole, Result, Store, StoreError, connect::Tx, keys, scope::PlatformScope};
 

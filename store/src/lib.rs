@@ -34,7 +34,7 @@ pub use committer::{Committer, CommitterStats, Limits};
 pub use connect::{ConnectOptions, Store};
 pub use error::{Claim, Conflict, Result, StoreError};
 pub use keys::PrivateKey;
-pub use leader::{Batch, Claims, Leader, StoredTenant};
+pub use leader::{Batch, Claims, Leader, RetentionRun, StoredTenant};
 pub use live::{Caps, Live, LiveClient, LiveKey, LiveTenant, Snapshot};
 pub use migrate::{Login, login_name, migrate};
 pub use replica::{LoadFailure, Replica, ReplicaIdentity, ReplicaRole};

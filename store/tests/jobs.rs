@@ -15,10 +15,13 @@ use authly_model::{
     ids::{ObjectName, TenantId},
     retention::{DataClass, Retention, RetentionMode, Rule},
 };
-use authly_store::{Leader, ReplicaRole, Role, jobs};
+use authly_store::{
+    Leader, ReplicaRole, Role,
+    verify::{Trusted, verify},
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use support::{Database, audit::verified, batch, eventually, kek, new_tenant, put_tenant, tenant};
+use support::{Database, audit::verified, batch, eventually, jobs_of, new_tenant, put_tenant, tenant};
 
 /// Retention, seals, late seals, pruning, partitions.
 const JOBS: usize = 5;
@@ -100,7 +103,7 @@ async fn retention_counts_and_deletes_what_its_policies_say() {
     let each = 4 * (1200 + 5 + 3 + 7);
     let store = db.store(Role::Jobs).await;
     due_now(&db).await;
-    assert_eq!(jobs::run_due(&store, &kek(), &SystemClock).await.unwrap(), JOBS);
+    assert_eq!(jobs_of(&store, SystemClock).run_due().await.unwrap(), JOBS);
     assert_eq!(rows(&db, enforced).await, 4 * 12, "older than ten days past expiry is gone");
     assert_eq!(run(&db, enforced, "standard").await, ("Enforce".into(), 4 * 1203, 4 * 1203, true));
     assert_eq!(rows(&db, counted).await, each, "a dry run deletes nothing");
@@ -113,7 +116,7 @@ async fn retention_counts_and_deletes_what_its_policies_say() {
             .await,
         0
     );
-    assert_eq!(jobs::run_due(&store, &kek(), &SystemClock).await.unwrap(), 0, "nothing is due");
+    assert_eq!(jobs_of(&store, SystemClock).run_due().await.unwrap(), 0, "nothing is due");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,11 +128,11 @@ async fn use_counts_live_an_hour_past_expiry_whatever_a_policy_says() {
     expired(&db, id, 1, 0).await;
     let store = db.store(Role::Jobs).await;
     due_now(&db).await;
-    jobs::run_due(&store, &kek(), &SystemClock).await.unwrap();
+    jobs_of(&store, SystemClock).run_due().await.unwrap();
     assert_eq!(rows(&db, id).await, 4);
     let expiry = db.count("select extract(epoch from max(expires_at))::int8 from url_use").await;
     due_now(&db).await;
-    jobs::run_due(&store, &kek(), &FixedClock(Timestamp::from_second(expiry + 3602).unwrap())).await.unwrap();
+    jobs_of(&store, FixedClock(Timestamp::from_second(expiry + 3602).unwrap())).run_due().await.unwrap();
     assert_eq!(rows(&db, id).await, 0);
 }
 
@@ -146,7 +149,7 @@ async fn a_run_that_is_killed_goes_on_where_it_was() {
     due_now(&db).await;
     let running = tokio::spawn({
         let store = store.clone();
-        async move { jobs::run_due(&store, &kek(), &SystemClock).await }
+        async move { jobs_of(&store, SystemClock).run_due().await }
     });
     let progress = "select coalesce(sum(done), 0)::int8 from retention_run";
     eventually("some of it is done", || async { db.count(progress).await > 3000 }).await;
@@ -156,10 +159,10 @@ async fn a_run_that_is_killed_goes_on_where_it_was() {
     assert!(left > 0, "it was killed in the middle");
     // Nobody takes it before the lease ends.
     let other = db.store(Role::Jobs).await;
-    jobs::run_due(&other, &kek(), &SystemClock).await.unwrap();
+    jobs_of(&other, SystemClock).run_due().await.unwrap();
     assert!(rows(&db, one).await + rows(&db, two).await > 0);
     db.execute("update job set lease_until = now() where name = 'retention'").await;
-    jobs::run_due(&other, &kek(), &SystemClock).await.unwrap();
+    jobs_of(&other, SystemClock).run_due().await.unwrap();
     for id in [one, two] {
         assert_eq!(rows(&db, id).await, 0);
         assert_eq!(run(&db, id, "standard").await, ("Enforce".into(), 24_000, 24_000, true), "counted once");
@@ -174,8 +177,8 @@ async fn replicas_compete_and_each_job_runs_once() {
     let id = tenant_with(&leader, "acme", vec![retention("dry", RetentionMode::DryRun, DataClass::Tokens, 1)]).await;
     due_now(&db).await;
     let (one, two) = (db.store(Role::Jobs).await, db.store(Role::Jobs).await);
-    let keys = kek();
-    let (a, b) = tokio::join!(jobs::run_due(&one, &keys, &SystemClock), jobs::run_due(&two, &keys, &SystemClock));
+    let (one, two) = (jobs_of(&one, SystemClock), jobs_of(&two, SystemClock));
+    let (a, b) = tokio::join!(one.run_due(), two.run_due());
     assert_eq!(a.unwrap() + b.unwrap(), JOBS);
     assert_eq!(db.count(&format!("select count(*) from retention_run where tenant_id = '{}'", id.0)).await, 1);
 }
@@ -192,15 +195,17 @@ async fn anonymised_audit_keeps_its_chain() {
     }
     let store = db.store(Role::Jobs).await;
     due_now(&db).await;
-    jobs::run_due(&store, &kek(), &SystemClock).await.unwrap();
+    jobs_of(&store, SystemClock).run_due().await.unwrap();
     assert!(verified(&db, id).await.iter().all(|(_, payload)| payload.is_some()), "not yet due");
     #[allow(clippy::disallowed_methods)]
     let later = FixedClock(Timestamp::now() + SignedDuration::from_hours(31 * 24));
     due_now(&db).await;
-    jobs::run_due(&store, &kek(), &later).await.unwrap();
+    jobs_of(&store, later).run_due().await.unwrap();
     let records = verified(&db, id).await;
     assert!(records.len() == 25 && records.iter().all(|(_, payload)| payload.is_none()));
     assert_eq!(run(&db, id, "audit").await, ("Enforce".into(), 25, 25, true));
+    let report = verify(&store, Trusted::default()).await.unwrap();
+    assert!(report.is_whole() && (report.records, report.erased, report.unsealed) == (25, 25, 0), "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -215,7 +220,7 @@ async fn the_feed_dead_replicas_and_partitions_are_looked_after() {
     db.execute(dead).await;
     db.execute("drop table audit_event_2028_11").await;
     due_now(&db).await;
-    assert_eq!(jobs::run_due(&db.store(Role::Jobs).await, &kek(), &SystemClock).await.unwrap(), JOBS);
+    assert_eq!(jobs_of(&db.store(Role::Jobs).await, SystemClock).run_due().await.unwrap(), JOBS);
     assert_eq!(db.count("select count(*) from feed_change").await, 0);
     assert_eq!(db.count("select max(pruned_seq) from feed_head").await, revision.seq);
     assert_eq!(db.count("select count(*) from replica").await, 1, "the live one");

@@ -5,6 +5,8 @@
 #[path = "support/support.rs"]
 mod support;
 
+use std::sync::Arc;
+
 use authly_model::{
     audit::EventKind,
     chain::Fault,
@@ -12,14 +14,15 @@ use authly_model::{
     ids::TenantId,
     seal::{Anchor, RootBuilder, Seal, SealedHead},
 };
-use authly_secrets::{SealingKey, generate_sealing_key};
+use authly_secrets::{Kek, KekRing, KekSource, SealingKey, generate_kek, generate_sealing_key};
 use authly_store::{
-    ReplicaRole, Role, Store, jobs,
+    ReplicaRole, Role, Store,
+    jobs::Jobs,
     verify::{AuditReport, Finding, SealFault, Trusted, verify},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use support::{Database, Replica, kek, new_tenant};
+use support::{Database, Replica, jobs_of, kek, new_tenant};
 use uuid::Uuid;
 
 struct Lab {
@@ -56,7 +59,7 @@ impl Lab {
     async fn seal(&self, job: &str) {
         self.db.execute("update job set next_run = 'infinity', lease_until = null, holder = null").await;
         self.db.execute(&format!("update job set next_run = now() where name = '{job}'")).await;
-        assert_eq!(jobs::run_due(&self.jobs, &kek(), &SystemClock).await.unwrap(), 1);
+        assert_eq!(jobs_of(&self.jobs, SystemClock).run_due().await.unwrap(), 1);
         assert_eq!(self.db.count("select count(*) from job where last_error is not null").await, 0);
     }
 
@@ -147,7 +150,7 @@ async fn seals_never_go_back_in_time() {
     lab.db.execute("update job set next_run = now() where name = 'seal'").await;
     #[allow(clippy::disallowed_methods)]
     let earlier = FixedClock(Timestamp::now() - SignedDuration::from_hours(5));
-    jobs::run_due(&lab.jobs, &kek(), &earlier).await.unwrap();
+    jobs_of(&lab.jobs, earlier).run_due().await.unwrap();
     assert_eq!(lab.db.count("select count(*) from seal").await, 2);
     assert_eq!(lab.db.count("select count(distinct at) from seal").await, 1);
     assert!(lab.verify().await.is_whole());
@@ -280,4 +283,26 @@ async fn a_trail_that_is_made_anew_shows_by_the_anchor_and_by_the_key() {
     assert_eq!(lab.anchored(honest.anchor()).await.findings, fault(SealFault::NotTheAnchor));
     let pinned = verify(&lab.jobs, Trusted { anchor: None, key: Some(honest.public_key) }).await.unwrap();
     assert_eq!(pinned.findings, fault(SealFault::ForeignKey));
+}
+
+/// The job wraps its key anew while the older platform key is at hand; then the older one may go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_the_platform_key_takes_the_sealing_key_along() {
+    let lab = Lab::sealed(1).await;
+    let text = generate_kek().unwrap();
+    let load = || Kek::load(&KekSource::Environment(text.clone())).unwrap();
+    let old = Kek::load(&KekSource::Environment(support::KEK.to_owned().into())).unwrap();
+    let with = |kek| Jobs { kek: Arc::new(kek), ..jobs_of(&lab.jobs, SystemClock) };
+    for (ring, seals, failed) in
+        [(KekRing::new(load(), []), 1, 1), (KekRing::new(load(), [old]), 2, 0), (KekRing::new(load(), []), 3, 0)]
+    {
+        lab.write(1).await;
+        lab.db.execute("update job set next_run = 'infinity'").await;
+        lab.db.execute("update job set next_run = now(), last_error = null where name = 'seal'").await;
+        with(ring).run_due().await.unwrap();
+        assert_eq!(lab.db.count("select count(*) from seal").await, seals);
+        assert_eq!(lab.db.count("select count(*) from job where last_error like '%older platform key%'").await, failed);
+    }
+    let report = lab.verify().await;
+    assert!(report.is_whole() && report.keys.len() == 1, "{report:?}");
 }

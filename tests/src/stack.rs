@@ -145,6 +145,13 @@ impl Stack {
         self.listening(name, "server", port, through, &[]).await
     }
 
+    /// A server on this port that runs jobs.
+    pub async fn server_with_jobs(&self, name: &str, port: u16) -> anyhow::Result<Listening> {
+        let mut url = url::Url::parse(&self.login_url("jobs", None)?)?;
+        url.set_password(Some(&self.password)).ok();
+        self.listening(name, "server", port, None, &["--jobs-database-url".to_owned(), url.into()]).await
+    }
+
     /// A gateway on this port with these services, and forward-auth for loopback.
     pub async fn gateway(&self, name: &str, port: u16, services: &[String]) -> anyhow::Result<Listening> {
         let mut extra: Vec<String> =

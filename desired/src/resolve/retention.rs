@@ -42,12 +42,16 @@ impl Scope<'_> {
         for (name, _, outcome) in &alone {
             let (item, verdict) = match outcome {
                 Err(refusal) => (Item::Keep, Verdict::refused(refusal.clone(), Effective::default())),
-                Ok(retention) => settle(retention.clone(), &winners),
+                Ok(retention) => settle(retention.clone(), &winners, self.is_held()),
             };
             resolved.desired.retentions.insert((*name).clone(), item);
             let reference = ObjectRef { kind: Kind::RetentionPolicy, object: (*name).clone() };
             resolved.verdicts.insert(reference, verdict);
         }
+    }
+
+    fn is_held(&self) -> bool {
+        self.tenant.as_ref().is_ok_and(|tenant| tenant.legal_hold)
     }
 
     fn retention(&self, name: &ObjectName, entry: &Entry<crds::RetentionPolicy>) -> Result<Retention, Refusal> {
@@ -80,7 +84,11 @@ impl Scope<'_> {
 }
 
 /// Takes away the rules that another policy won. The rest holds, so that the shorter period stops at once.
-fn settle(mut retention: Retention, winners: &HashMap<(bool, DataClass), Rank<'_>>) -> (Item<Retention>, Verdict) {
+fn settle(
+    mut retention: Retention,
+    winners: &HashMap<(bool, DataClass), Rank<'_>>,
+    held: bool,
+) -> (Item<Retention>, Verdict) {
     let enforce = retention.mode == RetentionMode::Enforce;
     let mut lost = None;
     retention.rules.retain(|rule| match winners.get(&(enforce, rule.class)) {
@@ -97,7 +105,7 @@ fn settle(mut retention: Retention, winners: &HashMap<(bool, DataClass), Rank<'_
         _ => true,
     });
     let effective = Effective {
-        mode: Some(if enforce { "Enforce" } else { "DryRun" }.to_owned()),
+        mode: Some(if held { "LegalHold" } else { retention.mode.as_str() }.to_owned()),
         target: Some("Tenant".to_owned()),
         ..Effective::default()
     };

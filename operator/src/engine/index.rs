@@ -32,6 +32,8 @@ pub(super) struct Entry {
     pub(super) carried: Option<Carried>,
     /// The credentials of a client.
     pub(super) credentials: Credentials,
+    /// What retention did for a RetentionPolicy; `None` until it was read, and then what was seen holds.
+    pub(super) runs: Option<Value>,
 }
 
 /// A revision on its way to the replicas.
@@ -196,6 +198,7 @@ impl Entry {
             wanted: None,
             carried: None,
             credentials: Credentials::default(),
+            runs: None,
         }
     }
 }

@@ -17,6 +17,7 @@ use super::{
     index::{Carried, Entry},
     ledger::Held,
     programmed::Failing,
+    retention,
     tasks::Task,
 };
 
@@ -210,6 +211,11 @@ fn facts(entry: &Entry, verdict: &Verdict, programmed: Result<(), Failing>) -> F
         let mut kept = seen_fields(&entry.seen);
         kept.append(&mut fields);
         fields = kept;
+    }
+    if entry.target.object.kind == Kind::RetentionPolicy
+        && let Some(runs) = entry.runs.as_ref().or_else(|| entry.seen.get(retention::FIELD))
+    {
+        retention::put(&mut fields, runs.clone());
     }
     Facts {
         generation: entry.generation,

@@ -4,7 +4,6 @@
 //! A class that no policy of the tenant names has a built-in rule: `Tokens` after 30 days; `Audit` is kept.
 
 use authly_model::{
-    clock::Clock,
     duration::Seconds,
     ids::{ObjectName, TenantId},
     retention::{DataClass, Retention, RetentionMode, Rule},
@@ -14,7 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::lease::{Lease, Stopped};
+use super::{
+    Jobs,
+    lease::{Lease, Stopped},
+};
 use crate::{Result, Store, StoreError, time::PgTime};
 
 mod rows;
@@ -39,9 +41,11 @@ struct Task {
     after: Seconds,
 }
 
-pub(super) async fn run(store: &Store, clock: &dyn Clock, lease: &mut Lease) -> Result<(), Stopped> {
+pub(super) async fn run(jobs: &Jobs, lease: &mut Lease) -> Result<(), Stopped> {
+    let store = &jobs.store;
     let resumed = lease.cursor().and_then(|c| serde_json::from_value::<Cursor>(c.clone()).ok());
-    let mut cursor = resumed.unwrap_or_else(|| Cursor { started: crate::time::to_micros(clock.now()), tenant: None });
+    let mut cursor =
+        resumed.unwrap_or_else(|| Cursor { started: crate::time::to_micros(jobs.clock.now()), tenant: None });
     let tenants = sqlx::query!(
         r#"-- roles: server, gateway, operator, jobs
         SELECT id, spec FROM tenant WHERE $1::uuid IS NULL OR id >= $1 ORDER BY id"#,
@@ -56,14 +60,15 @@ pub(super) async fn run(store: &Store, clock: &dyn Clock, lease: &mut Lease) -> 
         // A tenant that cannot be read may be under legal hold.
         match serde_json::from_value::<Tenant>(row.spec) {
             Ok(tenant) if tenant.legal_hold => {}
-            Ok(_) => of_tenant(store, lease, TenantId(row.id), cursor.started).await?,
+            Ok(_) => of_tenant(jobs, lease, TenantId(row.id), cursor.started).await?,
             Err(error) => tracing::warn!(tenant = %row.id, %error, "retention leaves out a tenant that it cannot read"),
         }
     }
     Ok(())
 }
 
-async fn of_tenant(store: &Store, lease: &Lease, tenant: TenantId, started: Timestamp) -> Result<(), Stopped> {
+async fn of_tenant(jobs: &Jobs, lease: &Lease, tenant: TenantId, started: Timestamp) -> Result<(), Stopped> {
+    let store = &jobs.store;
     let Some(policies) = policies(store, tenant).await? else { return Ok(()) };
     for task in tasks(&policies) {
         let run = rows::Run { tenant, task: &task, started, cutoff: cutoff(&task, started)? };
@@ -72,13 +77,22 @@ async fn of_tenant(store: &Store, lease: &Lease, tenant: TenantId, started: Time
         if matched == 0 && task.object.namespace.is_empty() {
             continue;
         }
-        run.begin(store, lease, matched).await?;
-        if task.mode == RetentionMode::Enforce {
-            while run.batch(store, lease).await? {}
+        if run.begin(store, lease, matched).await? {
+            jobs.watch.retention_matched(task.class, task.mode, rows(matched));
+        }
+        let mut more = task.mode == RetentionMode::Enforce;
+        while more {
+            let (done, again) = run.batch(store, lease).await?;
+            jobs.watch.retention_done(task.class, rows(done));
+            more = again;
         }
         run.finish(store, lease).await?;
     }
     Ok(())
+}
+
+fn rows(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
 }
 
 /// `None` if one of them cannot be read: it may be the one with the longest period.

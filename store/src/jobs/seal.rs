@@ -5,7 +5,6 @@
 //! further off than that is found by the hourly `late`, which asks every chain.
 
 use authly_model::{
-    clock::Clock,
     ids::TenantId,
     seal::{RootBuilder, Seal, SealedHead},
 };
@@ -14,9 +13,12 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::lease::{Lease, Stopped};
+use super::{
+    Jobs,
+    lease::{Lease, Stopped},
+};
 use crate::{
-    Store, StoreError,
+    StoreError,
     seals::{self, StoredSeal},
     time::{PgTime, to_micros},
 };
@@ -27,10 +29,11 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(120);
 const LOCK: i64 = 0x7365_616c;
 
 /// Job `seal`.
-pub(super) async fn recent(store: &Store, kek: &KekRing, clock: &dyn Clock, lease: &Lease) -> Result<(), Stopped> {
-    let mut tx = store.begin().await?;
+pub(super) async fn recent(jobs: &Jobs, lease: &Lease) -> Result<(), Stopped> {
+    let mut tx = jobs.store.begin().await?;
     lease.hold(&mut tx).await?;
     let last = lock(&mut tx).await?;
+    rewrap(&mut tx, &jobs.kek).await?;
     let since = last.as_ref().map_or(Timestamp::UNIX_EPOCH, |last| last.seal.at);
     let since = since.checked_sub(MARGIN).unwrap_or(Timestamp::UNIX_EPOCH);
     let heads = sqlx::query!(
@@ -41,13 +44,21 @@ pub(super) async fn recent(store: &Store, kek: &KekRing, clock: &dyn Clock, leas
     .fetch_all(&mut *tx)
     .await?;
     let heads = heads.into_iter().map(|h| (h.tenant, h.writer, h.seq, h.link)).collect();
-    put(&mut tx, kek, clock, last, heads).await?;
+    let sealed = put(&mut tx, jobs, last, heads).await?;
     tx.commit().await?;
+    tell(jobs, sealed);
     Ok(())
 }
 
+fn tell(jobs: &Jobs, heads: usize) {
+    if heads > 0 {
+        jobs.watch.sealed(heads as u64);
+    }
+}
+
 /// Job `seal_late`: every chain of every tenant, in case its records came with a time long past.
-pub(super) async fn late(store: &Store, kek: &KekRing, clock: &dyn Clock, lease: &mut Lease) -> Result<(), Stopped> {
+pub(super) async fn late(jobs: &Jobs, lease: &mut Lease) -> Result<(), Stopped> {
+    let store = &jobs.store;
     let tenants = sqlx::query_scalar!("-- roles: server, gateway, operator, jobs\nSELECT id FROM tenant ORDER BY id")
         .fetch_all(&store.pool()?)
         .await?;
@@ -66,8 +77,9 @@ pub(super) async fn late(store: &Store, kek: &KekRing, clock: &dyn Clock, lease:
         .fetch_all(&mut *tx)
         .await?;
         let heads = heads.into_iter().map(|h| (tenant, h.writer, h.seq, h.link)).collect();
-        put(&mut tx, kek, clock, last, heads).await?;
+        let sealed = put(&mut tx, jobs, last, heads).await?;
         tx.commit().await?;
+        tell(jobs, sealed);
     }
     Ok(())
 }
@@ -78,28 +90,27 @@ async fn lock(tx: &mut PgConnection) -> Result<Option<StoredSeal>, Stopped> {
     Ok(seals::last(tx).await?)
 }
 
-/// Puts those of the heads that are not sealed yet under the next seal, if there are any.
+/// Puts those of the heads that are not sealed yet under the next seal, if there are any; how many.
 async fn put(
     tx: &mut PgConnection,
-    kek: &KekRing,
-    clock: &dyn Clock,
+    jobs: &Jobs,
     last: Option<StoredSeal>,
     heads: Vec<(Uuid, Uuid, i64, Vec<u8>)>,
-) -> Result<(), Stopped> {
+) -> Result<usize, Stopped> {
     if heads.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let number = last.as_ref().map_or(0, |last| last.seal.number) + 1;
     let mut moved = seals::put_heads(tx, number, &heads).await?;
     if moved.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     // The order of the tree.
     moved.sort_unstable_by_key(|head: &SealedHead| (head.tenant, head.writer));
     let mut root = RootBuilder::default();
     moved.iter().for_each(|head| root.push(head));
-    let key = sealing_key(tx, kek).await?;
-    let now = to_micros(clock.now());
+    let key = sealing_key(tx, &jobs.kek).await?;
+    let now = to_micros(jobs.clock.now());
     let seal = Seal {
         number,
         previous: last.as_ref().map_or([0; 32], |last| last.seal.hash()),
@@ -109,23 +120,44 @@ async fn put(
         public_key: *key.public_key(),
     };
     let signature = key.sign(&seal.message()).map_err(unusable)?;
-    Ok(seals::put(tx, &seal, &signature).await?)
+    seals::put(tx, &seal, &signature).await?;
+    Ok(moved.len())
 }
 
-/// The newest sealing key; the first seal makes one.
-async fn sealing_key(tx: &mut PgConnection, kek: &KekRing) -> Result<SealingKey, Stopped> {
+/// Once there is another active platform key, the sealing key goes under it, while the older one is still at hand.
+async fn rewrap(tx: &mut PgConnection, kek: &KekRing) -> Result<(), Stopped> {
+    let Some(stored) = newest_key(tx).await? else { return Ok(()) };
+    if stored.is_current(kek).map_err(unusable)? {
+        return Ok(());
+    }
+    let again = stored.rewrap(kek).map_err(unusable)?;
+    sqlx::query!(
+        "-- roles: jobs\nUPDATE seal_key SET wrapped_private = $2 WHERE key_id = $1",
+        again.key_id,
+        again.wrapped
+    )
+    .execute(tx)
+    .await?;
+    tracing::info!(key = again.key_id, "the sealing key is wrapped by the active platform key");
+    Ok(())
+}
+
+async fn newest_key(tx: &mut PgConnection) -> Result<Option<WrappedSealingKey>, Stopped> {
     let newest = sqlx::query!(
         r#"-- roles: jobs
         SELECT key_id, public_key, wrapped_private FROM seal_key ORDER BY created_at DESC, key_id LIMIT 1"#
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(tx)
     .await?;
-    let stored = match newest {
-        Some(row) => {
-            let public_key = row.public_key.try_into();
-            let public_key = public_key.map_err(|_| StoreError::Damaged("the sealing key".into()))?;
-            WrappedSealingKey { key_id: row.key_id, public_key, wrapped: row.wrapped_private }
-        }
+    let Some(row) = newest else { return Ok(None) };
+    let public_key = row.public_key.try_into().map_err(|_| StoreError::Damaged("the sealing key".into()))?;
+    Ok(Some(WrappedSealingKey { key_id: row.key_id, public_key, wrapped: row.wrapped_private }))
+}
+
+/// The newest sealing key; the first seal makes one.
+async fn sealing_key(tx: &mut PgConnection, kek: &KekRing) -> Result<SealingKey, Stopped> {
+    let stored = match newest_key(tx).await? {
+        Some(stored) => stored,
         None => {
             let made = generate_sealing_key(kek).map_err(unusable)?;
             sqlx::query!(

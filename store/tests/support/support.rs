@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 use authly_embedded_postgres::{Options, Postgres, VERSION};
 use authly_model::{
     client::{AuthMethod, Client, ClientType},
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     diff::{Change, spec_hash},
     duration::Seconds,
     feed::Revision,
@@ -25,7 +25,9 @@ use authly_model::{
 use authly_secrets::{Kek, KekRing, KekSource, NewTenantKeys, generate_tenant_keys};
 use authly_store::{
     Actor, Batch, Caps, Committer, ConnectOptions, Leader, Limits, Live, Login, ReplicaIdentity, ReplicaRole, Role,
-    Store, TenantScope, login_name, migrate,
+    Store, TenantScope,
+    jobs::{Jobs, Unwatched},
+    login_name, migrate,
 };
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::sync::OnceCell;
@@ -198,9 +200,16 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut check: impl Fn
     panic!("not within 10 s: {what}");
 }
 
+/// The jobs with this pool and clock.
+pub fn jobs_of(store: &Store, clock: impl Clock + 'static) -> Jobs {
+    Jobs { store: store.clone(), kek: Arc::new(kek()), clock: Arc::new(clock), watch: Arc::new(Unwatched) }
+}
+
+/// The platform key of the tests.
+pub const KEK: &str = "00112233445566778899aabbccddeeff0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+
 pub fn kek() -> KekRing {
-    let text = "00112233445566778899aabbccddeeff0f1e2d3c4b5a69788796a5b4c3d2e1f0".to_owned();
-    KekRing::new(Kek::load(&KekSource::Environment(text.into())).expect("a key"), [])
+    KekRing::new(Kek::load(&KekSource::Environment(KEK.to_owned().into())).expect("a key"), [])
 }
 
 pub fn new_keys(id: TenantId) -> NewTenantKeys {

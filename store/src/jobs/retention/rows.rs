@@ -1,9 +1,6 @@
 //! The rows of one rule: counted, then deleted or anonymised in batches, each with its count in one transaction.
 
-use authly_model::{
-    ids::TenantId,
-    retention::{DataClass, RetentionMode},
-};
+use authly_model::{ids::TenantId, retention::DataClass};
 use jiff::Timestamp;
 use sqlx::PgConnection;
 
@@ -26,13 +23,6 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    const fn mode(&self) -> &'static str {
-        match self.task.mode {
-            RetentionMode::DryRun => "DryRun",
-            RetentionMode::Enforce => "Enforce",
-        }
-    }
-
     /// How many rows are due.
     pub(super) async fn due(&self, store: &Store) -> Result<i64, Stopped> {
         let mut tx = store.begin_tenant(self.tenant).await?;
@@ -41,11 +31,11 @@ impl Run<'_> {
         Ok(due)
     }
 
-    /// Opens the run's row; a run that goes on keeps the row it has. Runs of last week are dropped.
-    pub(super) async fn begin(&self, store: &Store, lease: &Lease, matched: i64) -> Result<(), Stopped> {
+    /// Opens the run's row; whether it is new: a run that goes on keeps the row it has. Runs of last week are dropped.
+    pub(super) async fn begin(&self, store: &Store, lease: &Lease, matched: i64) -> Result<bool, Stopped> {
         let mut tx = store.begin_tenant(self.tenant).await?;
         lease.hold(&mut tx).await?;
-        sqlx::query!(
+        let opened = sqlx::query!(
             r#"-- roles: jobs
             INSERT INTO retention_run (tenant_id, namespace, name, class, mode, started_at, cutoff, matched)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING"#,
@@ -53,7 +43,7 @@ impl Run<'_> {
             self.task.object.namespace,
             self.task.object.name,
             self.task.class.as_str(),
-            self.mode(),
+            self.task.mode.as_str(),
             PgTime(self.started) as _,
             self.cutoff as _,
             matched
@@ -68,13 +58,16 @@ impl Run<'_> {
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok(())
+        Ok(opened.rows_affected() == 1)
     }
 
-    /// Works on one batch of each table; whether there may be more.
-    pub(super) async fn batch(&self, store: &Store, lease: &Lease) -> Result<bool, Stopped> {
+    /// Works on one batch of each table: how many rows, and whether there may be more.
+    pub(super) async fn batch(&self, store: &Store, lease: &Lease) -> Result<(i64, bool), Stopped> {
         let mut tx = store.begin_tenant(self.tenant).await?;
         lease.hold(&mut tx).await?;
+        if !self.may_go_on(&mut tx).await? {
+            return Ok((0, false));
+        }
         let (done, more) = match self.task.class {
             DataClass::Tokens => self.delete(&mut tx).await?,
             DataClass::Audit => self.anonymize(&mut tx).await?,
@@ -93,7 +86,7 @@ impl Run<'_> {
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok(more)
+        Ok((done, more))
     }
 
     pub(super) async fn finish(&self, store: &Store, lease: &Lease) -> Result<(), Stopped> {
@@ -113,6 +106,17 @@ impl Run<'_> {
         .await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// A legal hold stops a run that is under way too; so does a tenant that cannot be read.
+    async fn may_go_on(&self, tx: &mut PgConnection) -> sqlx::Result<bool> {
+        let spec = sqlx::query_scalar!(
+            "-- roles: server, gateway, operator, jobs\nSELECT spec FROM tenant WHERE id = $1",
+            self.tenant.0
+        )
+        .fetch_optional(tx)
+        .await?;
+        Ok(spec.is_some_and(|spec| spec["legal_hold"] == false))
     }
 
     async fn count(&self, tx: &mut PgConnection) -> sqlx::Result<i64> {
