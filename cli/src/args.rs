@@ -7,6 +7,8 @@ use authly_model::seal::Anchor;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 
+use crate::commands::audit::public_key;
+
 /// OAuth 2.1 and signed URLs for multi-tenant SaaS, declared with kubectl.
 #[derive(Debug, Parser)]
 #[command(name = "authly", version, max_term_width = 110)]
@@ -179,8 +181,8 @@ pub(crate) struct AuditVerify {
     #[arg(long, value_name = "SEAL")]
     pub(crate) anchor: Option<Anchor>,
     /// The public key that every seal must be signed with, as an earlier run printed it
-    #[arg(long, value_name = "KEY")]
-    pub(crate) sealing_key: Option<String>,
+    #[arg(long, value_name = "KEY", value_parser = public_key)]
+    pub(crate) sealing_key: Option<[u8; 32]>,
     /// json instead of text
     #[arg(short, long, value_parser = ["json"])]
     pub(crate) output: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use authly_model::seal::{Anchor, Seal};
 use authly_store::{
     Role, Store,
@@ -22,8 +22,7 @@ const NOT_WHOLE: u8 = 3;
 
 /// Runs the command.
 pub(crate) async fn verify(options: AuditVerify) -> anyhow::Result<ExitCode> {
-    let key = options.sealing_key.as_deref().map(public_key).transpose()?;
-    let trusted = Trusted { anchor: options.anchor, key };
+    let trusted = Trusted { anchor: options.anchor, key: options.sealing_key };
     let database =
         Database { database_url: options.jobs_database_url, database_password: options.jobs_database_password };
     let store = Store::connect(connect::login(database, Role::Jobs)).await?;
@@ -36,11 +35,10 @@ pub(crate) async fn verify(options: AuditVerify) -> anyhow::Result<ExitCode> {
     Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(NOT_WHOLE) })
 }
 
-fn public_key(text: &str) -> anyhow::Result<[u8; 32]> {
-    let Some(key) = text.strip_prefix("ed25519:").and_then(unhex) else {
-        bail!("--sealing-key: write it as `authly audit verify` prints it, ed25519: and 64 hexadecimal digits");
-    };
-    Ok(key)
+/// A public sealing key as this command prints it.
+pub(crate) fn public_key(text: &str) -> Result<[u8; 32], &'static str> {
+    let key = text.strip_prefix("ed25519:").and_then(unhex);
+    key.ok_or("write it as `authly audit verify` prints it, ed25519: and 64 hexadecimal digits")
 }
 
 fn text(report: &AuditReport, anchor: Option<Anchor>) -> String {
@@ -111,4 +109,24 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
     }
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{public_key, spelled};
+    use crate::args::Arguments;
+    use clap::Parser;
+
+    #[test]
+    fn wrong_arguments_are_told_from_a_trail_that_cannot_be_read() {
+        let key = std::array::from_fn(|n| u8::try_from(n * 7).unwrap_or_default());
+        assert_eq!(public_key(&spelled(&key)), Ok(key));
+        let command = ["authly", "audit", "verify", "--jobs-database-url", "postgres://jobs@localhost/authly"];
+        for (flag, value) in [("--sealing-key", "ed25519:00"), ("--anchor", "seal:1:00"), ("--output", "yaml")] {
+            let error = Arguments::try_parse_from(command.into_iter().chain([flag, value])).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{flag}");
+        }
+        let good = spelled(&key);
+        assert!(Arguments::try_parse_from(command.into_iter().chain(["--sealing-key", good.as_str()])).is_ok());
+    }
 }
