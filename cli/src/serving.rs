@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use authly_gateway::{Gateway, GatewayParts, Services};
+use authly_gateway::{Gateway, GatewayParts, KEPT_BYTES, Services};
 use authly_model::clock::Clock;
 use authly_runtime::{Health, Listener, Metrics, Networks, ServeOptions, serve};
 use authly_secrets::KekRing;
@@ -95,6 +95,7 @@ pub(crate) async fn gateway(common: Common, services: Services, forward_auth_pee
         clock: Arc::clone(&common.clock),
         services,
         forward_auth_peers,
+        kept_bytes: KEPT_BYTES,
     };
     let router = authly_gateway::router(Gateway::new(parts, &common.metrics));
     let store = common.store.clone();

@@ -11,10 +11,13 @@ use axum::{
     response::Response,
 };
 
-use crate::{backend::Services, forward_auth, keys::Keys, metrics::Metrics, proxy};
+use crate::{backend::Services, forward_auth, keys::Keys, metrics::Metrics, proof::Kept, proxy};
 
 /// The path that configured proxies ask.
 const FORWARD_AUTH: &str = "/forward-auth";
+
+/// What a gateway may hold of verified URLs, in bytes, unless told otherwise: some 40,000 of them.
+pub const KEPT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What the gateway needs. `cli` and the tests wire it.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct GatewayParts {
     pub services: Services,
     /// Networks of proxies that may ask `/forward-auth`.
     pub forward_auth_peers: Networks,
+    /// How many bytes of verified URLs are kept at most; with 0 every URL is verified each time.
+    pub kept_bytes: u64,
 }
 
 /// The shared state, cheap to clone.
@@ -44,6 +49,7 @@ pub struct Inner {
     pub(crate) services: Services,
     pub(crate) forward_auth_peers: Networks,
     pub(crate) keys: Keys,
+    pub(crate) kept: Kept,
     pub(crate) metrics: Metrics,
 }
 
@@ -66,6 +72,7 @@ impl Gateway {
             services: parts.services,
             forward_auth_peers: parts.forward_auth_peers,
             keys: Keys::default(),
+            kept: Kept::new(parts.kept_bytes),
             metrics: Metrics::register(registry),
         }))
     }

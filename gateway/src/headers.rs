@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::presented::without_token;
+
 /// Hop-by-hop headers (RFC 9110 section 7.6.1), besides those that Connection names.
 const HOP_BY_HOP: [&str; 10] = [
     "connection",
@@ -57,6 +59,7 @@ const SPOOFABLE_PREFIXES: [&str; 6] = ["x-forwarded", "x-original-", "x-rewrite-
 pub(crate) fn clean_request(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
     join_cookies(headers);
+    remove_token(headers);
     let spoofed = |name: &HeaderName| {
         let canonical = match name.as_str() {
             text if text.contains('_') => Cow::Owned(text.replace('_', "-")),
@@ -112,6 +115,15 @@ fn join_cookies(headers: &mut HeaderMap) {
     match HeaderValue::from_bytes(&joined) {
         Ok(value) => drop(headers.insert(header::COOKIE, value)),
         Err(_) => drop(headers.remove(header::COOKIE)),
+    }
+}
+
+/// The backend never sees a prefix token: whoever has it may use it.
+fn remove_token(headers: &mut HeaderMap) {
+    match headers.get(header::COOKIE).and_then(without_token) {
+        Some(left) if left.is_empty() => drop(headers.remove(header::COOKIE)),
+        Some(left) => drop(headers.insert(header::COOKIE, left)),
+        None => {}
     }
 }
 

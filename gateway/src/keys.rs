@@ -11,7 +11,8 @@ use quick_cache::sync::Cache;
 /// The most tenants whose keys are kept at once.
 const CAPACITY: usize = 10_000;
 
-type Parsed = Arc<HashMap<Kid, VerifyingKey>>;
+/// The keys of one tenant.
+pub(crate) type Parsed = Arc<HashMap<Kid, VerifyingKey>>;
 
 /// Keys by tenant.
 #[derive(Debug)]

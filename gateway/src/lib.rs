@@ -2,7 +2,7 @@
 //!
 //! Owns: what a request presents, the decision, the way to the backend. Never does: SQL (store), signature formats
 //! (signed-url), Cedar (policies). It holds no secret: it verifies with published keys alone. The way of a request:
-//! `presented` → `redeem` → `proxy` or `forward_auth`.
+//! `presented` → `redeem` (`proof`) → `proxy` or `forward_auth`.
 
 mod answer;
 mod app;
@@ -14,8 +14,9 @@ mod keys;
 mod metrics;
 mod presented;
 mod progress;
+mod proof;
 mod proxy;
 mod redeem;
 
-pub use app::{Gateway, GatewayParts, router};
+pub use app::{Gateway, GatewayParts, KEPT_BYTES, router};
 pub use backend::{BadService, Services};

@@ -1,4 +1,4 @@
-//! The gateway's metrics. The only label is the outcome, from a fixed list.
+//! The gateway's metrics. Labels are outcome and source, from fixed lists.
 
 use authly_runtime::metrics::{Counters, Label, Metrics as Registry};
 
@@ -42,22 +42,52 @@ impl Label for Outcome {
     }
 }
 
+/// How a signature came to be known as good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Verified,
+    Kept,
+}
+
+impl Label for Source {
+    const NAME: &'static str = "source";
+    const ALL: &'static [Self] = &[Self::Verified, Self::Kept];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Kept => "kept",
+        }
+    }
+}
+
 /// Counters of what the gateway decided.
 #[derive(Debug)]
-pub(crate) struct Metrics(Counters<Outcome>);
+pub(crate) struct Metrics {
+    outcomes: Counters<Outcome>,
+    proofs: Counters<Source>,
+}
 
 impl Metrics {
     /// Makes the counters and registers them.
     pub(crate) fn register(registry: &Registry) -> Self {
-        Self(registry.counters("redemptions", "Signed URLs presented, by outcome"))
+        Self {
+            outcomes: registry.counters("redemptions", "Signed URLs presented, by outcome"),
+            proofs: registry
+                .counters("url_proofs", "Good signatures of signed URLs, verified anew or kept from before"),
+        }
+    }
+
+    pub(crate) fn proven(&self, kept: bool) {
+        self.proofs.inc(if kept { &Source::Kept } else { &Source::Verified });
     }
 
     pub(crate) fn redeemed(&self) {
-        self.0.inc(&Outcome::Redeemed);
+        self.outcomes.inc(&Outcome::Redeemed);
     }
 
     pub(crate) fn refused(&self, refused: &Refused) {
-        self.0.inc(&match refused {
+        self.outcomes.inc(&match refused {
             Refused::Url(_) | Refused::NotCanonical(_) | Refused::ConstraintUnsupported => Outcome::BadUrl,
             Refused::Revoked => Outcome::Revoked,
             Refused::UsedUp => Outcome::UsedUp,

@@ -1,10 +1,11 @@
-//! What a request presents for redemption: method, host, target and the client's address, exactly one of each.
-//! Nothing is normalised; what is ambiguous is refused.
+//! What a request presents for redemption: method, host, target and the client's address, exactly one of each, and the headers
+//! that a URL may be bound to. Nothing is normalised; what is ambiguous is refused.
 
 use std::net::IpAddr;
 
 use authly_runtime::{ClientAddress, Networks, host};
-use http::{HeaderMap, HeaderName, request::Parts};
+use authly_signed_url::COOKIE_NAME;
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
 use crate::answer::Refused;
 
@@ -13,68 +14,134 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// A request as it will be judged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Presented {
+/// A request as it will be judged. It holds the link itself, so it does not print.
+#[derive(Clone, Copy)]
+pub(crate) struct Presented<'a> {
     /// The method.
-    pub(crate) method: String,
+    pub(crate) method: &'a str,
     /// The host, with its port unless it is the scheme's default.
-    pub(crate) host: String,
+    pub(crate) host: &'a str,
     /// Path and query as received.
-    pub(crate) target: String,
+    pub(crate) target: &'a str,
     /// The client, IPv4-mapped addresses unmapped; unknown where a trusted proxy passed on nonsense.
     pub(crate) address: Option<IpAddr>,
+    headers: &'a HeaderMap,
 }
 
-impl Presented {
-    /// The path of the target.
-    pub(crate) fn path(&self) -> &str {
-        self.target.split('?').next().unwrap_or_default()
-    }
-
+impl<'a> Presented<'a> {
     /// Of a request to the proxy itself.
-    pub(crate) fn to_proxy(parts: &Parts, address: ClientAddress) -> Result<Self, Refused> {
+    pub(crate) fn to_proxy(parts: &'a Parts, address: ClientAddress) -> Result<Self, Refused> {
         let host = host::authority(&parts.uri, &parts.headers)
             .map_err(|_| Refused::NotCanonical("the request must name exactly one host"))?;
         let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        Ok(Self {
-            method: parts.method.as_str().to_owned(),
-            host: host.to_owned(),
-            target: target.to_owned(),
-            address: address.0,
-        })
+        Ok(Self { method: parts.method.as_str(), host, target, address: address.0, headers: &parts.headers })
     }
 
     /// Of the request that another proxy asks about. The caller has checked that the peer is a configured one.
-    pub(crate) fn to_forward_auth(headers: &HeaderMap, peer: IpAddr, peers: &Networks) -> Result<Self, Refused> {
-        let required = |name: &HeaderName| {
-            one(headers, name)?.ok_or(Refused::NotCanonical(
+    pub(crate) fn to_forward_auth(headers: &'a HeaderMap, peer: IpAddr, peers: &Networks) -> Result<Self, Refused> {
+        let required = |name: &HeaderName, alias| {
+            one(headers, name, alias)?.ok_or(Refused::NotCanonical(
                 "forward-auth needs X-Forwarded-Method, X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-Uri",
             ))
         };
-        let scheme = required(&FORWARDED_PROTO)?;
+        let scheme = required(&FORWARDED_PROTO, "x_forwarded_proto")?;
         if !matches!(scheme, "http" | "https") {
             return Err(Refused::NotCanonical("X-Forwarded-Proto must be http or https"));
         }
-        let host = required(&FORWARDED_HOST)?;
+        let host = required(&FORWARDED_HOST, "x_forwarded_host")?;
         let default_port = if scheme == "https" { ":443" } else { ":80" };
         Ok(Self {
-            method: required(&FORWARDED_METHOD)?.to_owned(),
-            host: host.strip_suffix(default_port).unwrap_or(host).to_owned(),
-            target: required(&FORWARDED_URI)?.to_owned(),
+            method: required(&FORWARDED_METHOD, "x_forwarded_method")?,
+            host: host.strip_suffix(default_port).unwrap_or(host),
+            target: required(&FORWARDED_URI, "x_forwarded_uri")?,
             address: ClientAddress::decide(peer, peers, headers).0,
+            headers,
         })
+    }
+
+    /// The prefix token in the cookie, if there is one; not read where there is none, and not two.
+    pub(crate) fn cookie(&self) -> Result<Option<&'a str>, Refused> {
+        let mut found = None;
+        for token in self.headers.get_all(header::COOKIE).iter().flat_map(tokens) {
+            let token = std::str::from_utf8(token).map_err(|_| AMBIGUOUS)?;
+            if found.replace(token).is_some() {
+                return Err(AMBIGUOUS);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The raw `Origin`. Asking proxies pass it on as the client sent it.
+    pub(crate) fn origin(&self) -> Result<Option<&'a [u8]>, Refused> {
+        raw(self.headers, &header::ORIGIN, None)
+    }
+
+    /// The raw `User-Agent`, in the same way.
+    pub(crate) fn user_agent(&self) -> Result<Option<&'a [u8]>, Refused> {
+        raw(self.headers, &header::USER_AGENT, Some("user_agent"))
     }
 }
 
-/// The value of a header that may stand once. An alias with underscores is a second one.
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refused> {
-    let ambiguous = Refused::NotCanonical("a header that decides about the URL is given twice or is not ASCII");
+/// The values of the prefix cookie in one `Cookie` header (RFC 6265 section 4.2.1).
+fn tokens(cookies: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    cookies.as_bytes().split(|byte| *byte == b';').filter_map(|pair| {
+        let rest = pair.trim_ascii().strip_prefix(COOKIE_NAME.as_bytes())?;
+        rest.trim_ascii_start().strip_prefix(b"=").map(<[u8]>::trim_ascii)
+    })
+}
+
+/// The cookies without the prefix token, for the backend: `None` if there is none, empty if nothing else is left.
+pub(crate) fn without_token(cookies: &HeaderValue) -> Option<HeaderValue> {
+    let is_token = |pair: &&[u8]| {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        name.trim_ascii() == COOKIE_NAME.as_bytes()
+    };
+    let pairs = || cookies.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    if !pairs().any(|pair| is_token(&pair)) {
+        return None;
+    }
+    let left: Vec<&[u8]> = pairs().filter(|pair| !pair.is_empty() && !is_token(pair)).collect();
+    HeaderValue::from_bytes(&left.join(&b"; "[..])).ok()
+}
+
+/// The text of a header that may stand once.
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName, alias: &'static str) -> Result<Option<&'a str>, Refused> {
+    let value = raw(headers, name, Some(alias))?;
+    value.map(|value| std::str::from_utf8(value).ok().filter(|text| text.is_ascii()).ok_or(AMBIGUOUS)).transpose()
+}
+
+/// The bytes of a header that may stand once. Its alias with underscores is a second one.
+fn raw<'a>(headers: &'a HeaderMap, name: &HeaderName, alias: Option<&str>) -> Result<Option<&'a [u8]>, Refused> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let alias = name.as_str().replace('-', "_");
-    if values.next().is_some() || (alias != name.as_str() && headers.contains_key(alias.as_str())) {
-        return Err(ambiguous);
+    if values.next().is_some() || alias.is_some_and(|alias| headers.contains_key(alias)) {
+        return Err(AMBIGUOUS);
     }
-    value.to_str().map(Some).map_err(|_| ambiguous)
+    Ok(Some(value.as_bytes()))
+}
+
+const AMBIGUOUS: Refused = Refused::NotCanonical("a header that decides about the URL is given twice or is not ASCII");
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::{tokens, without_token};
+
+    #[test]
+    fn the_token_is_found_and_taken_out() {
+        for (cookies, found, left) in [
+            ("__Host-sx=a.b", &["a.b"][..], Some("")),
+            ("x=1; __Host-sx=a.b; y=2", &["a.b"], Some("x=1; y=2")),
+            ("__Host-sx = a.b ;x", &["a.b"], Some("x")),
+            ("__Host-sx=a; __Host-sx=b", &["a", "b"], Some("")),
+            ("__Host-sx", &[], Some("")),
+            ("__Host-sxy=a; z=__Host-sx=b", &[], None),
+            ("__host-sx=a;;", &[], None),
+        ] {
+            let value = HeaderValue::from_static(cookies);
+            assert_eq!(tokens(&value).collect::<Vec<_>>(), found.iter().map(|t| t.as_bytes()).collect::<Vec<_>>());
+            assert_eq!(without_token(&value), left.map(HeaderValue::from_static), "{cookies}");
+        }
+    }
 }

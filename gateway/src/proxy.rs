@@ -48,13 +48,14 @@ async fn forward(gateway: &Gateway, client: ClientAddress, request: Request) -> 
     let (mut parts, body) = request.into_parts();
     let presented = Presented::to_proxy(&parts, client)?;
     let redeemed = redeem::redeem(gateway, &presented, true).await?;
+    let forwarding = Forwarding::of(&presented);
     let backend = redeemed.route.backend.as_ref().ok_or(Refused::NoBackend)?;
     let namespace = &redeemed.route.object.namespace;
     let target = gateway.services.resolve(namespace, backend).ok_or(Refused::BackendUnreachable)?;
 
     headers::clean_request(&mut parts.headers);
     parts.version = Version::HTTP_11;
-    set_forwarding(&mut parts.headers, &presented);
+    forwarding.set(&mut parts.headers);
     parts.extensions.clear();
     let mut response = match target {
         Target::Url(base) => {
@@ -95,13 +96,25 @@ async fn send(gateway: &Gateway, parts: Parts, body: Body) -> Result<Response, R
 }
 
 /// The client's host stays; who asked, and for which host, is told by the gateway alone.
-fn set_forwarding(headers: &mut http::HeaderMap, presented: &Presented) {
-    if let Ok(host) = HeaderValue::try_from(&presented.host) {
-        headers.insert(header::HOST, host.clone());
-        headers.insert("x-forwarded-host", host);
+struct Forwarding {
+    host: Option<HeaderValue>,
+    address: Option<HeaderValue>,
+}
+
+impl Forwarding {
+    fn of(presented: &Presented<'_>) -> Self {
+        let address = presented.address.and_then(|address| HeaderValue::try_from(address.to_string()).ok());
+        Self { host: HeaderValue::from_str(presented.host).ok(), address }
     }
-    if let Some(Ok(address)) = presented.address.map(|address| HeaderValue::try_from(address.to_string())) {
-        headers.insert("x-forwarded-for", address);
+
+    fn set(self, headers: &mut http::HeaderMap) {
+        if let Some(host) = self.host {
+            headers.insert(header::HOST, host.clone());
+            headers.insert("x-forwarded-host", host);
+        }
+        if let Some(address) = self.address {
+            headers.insert("x-forwarded-for", address);
+        }
     }
 }
 

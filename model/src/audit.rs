@@ -32,6 +32,8 @@ pub enum EventKind {
     RedeemDenied,
     /// Redemptions of a route in a minute (spooled).
     Redeemed,
+    /// Redemptions of a route in a minute that a Shadow policy would have denied (spooled).
+    RedeemShadow,
     /// Introspections of a client in a minute (spooled).
     Introspected,
     /// Spooled records were lost; the payload says how many.
@@ -52,6 +54,7 @@ impl EventKind {
             Self::UrlUsed => "url_used",
             Self::RedeemDenied => "redeem_denied",
             Self::Redeemed => "redeemed",
+            Self::RedeemShadow => "redeem_shadow",
             Self::Introspected => "introspected",
             Self::SpoolLost => "spool_lost",
         }

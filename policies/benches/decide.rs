@@ -40,8 +40,17 @@ fn row(count: usize, scopes: &str, resource: &dyn Fn(usize) -> String) {
     let route = ObjectName::new("shop", format!("r{}", count / 2));
     let methods = ["GET".to_owned(), "HEAD".to_owned()];
     let (signer, host, path) = (WhoRef::Client("shop.billing"), "files.acme.example", "/reports/q3.pdf");
-    let sign =
-        Sign { signer, route: &route, host, path, methods: &methods, expires_in: 900, for_: None, uses: Some(1) };
+    let sign = Sign {
+        signer,
+        route: &route,
+        host,
+        path,
+        is_prefix: false,
+        methods: &methods,
+        expires_in: 900,
+        for_: None,
+        uses: Some(1),
+    };
     let now = Timestamp::constant(1_795_436_400, 0);
     let address = "192.0.2.7".parse().ok();
     let redeem = Redeem { who: Some(signer), route: &route, host, path, method: "GET", address, now };

@@ -138,8 +138,9 @@ fn run_one(policies: &TenantPolicies, object: &ObjectName, test: &PolicyTest) ->
         TestAction::Sign => {
             let signer = who.as_ref().ok_or_else(|| missing("as"))?.as_ref();
             let (route, path) = target()?;
-            let (expires_in, for_, uses) = (EXPIRES_IN, None, None);
-            Request::sign(&Sign { signer, route, host: HOST, path, methods: &methods, expires_in, for_, uses })
+            let (is_prefix, methods, expires_in) = (false, methods.as_slice(), EXPIRES_IN);
+            let (for_, uses) = (None, None);
+            Request::sign(&Sign { signer, route, host: HOST, path, is_prefix, methods, expires_in, for_, uses })
         }
         TestAction::Redeem => {
             let (route, path) = target()?;

@@ -51,8 +51,10 @@ pub struct Sign<'a> {
     pub route: &'a ObjectName,
     /// The URL's host, as it is signed.
     pub host: &'a str,
-    /// The URL's path, as it is signed.
+    /// The URL's path, as it is signed; or the prefix, which ends with a slash.
     pub path: &'a str,
+    /// Whether everything below `path` is signed.
+    pub is_prefix: bool,
     /// The methods, HEAD included where GET is.
     pub methods: &'a [String],
     /// How long the URL will live, in seconds.
@@ -247,6 +249,7 @@ impl Maker<'_> {
             Kind::Sign(sign) | Kind::SignAs(sign) => {
                 fields.push(("host", string(sign.host)));
                 fields.push(("path", string(sign.path)));
+                fields.push(("prefix", RestrictedExpression::new_bool(sign.is_prefix)));
                 fields.push(("methods", strings(sign.methods.iter())));
                 fields.push(("expires_in", RestrictedExpression::new_long(sign.expires_in)));
                 fields.extend(sign.uses.map(|uses| ("uses", RestrictedExpression::new_long(uses))));

@@ -37,7 +37,17 @@ fn with_requests(check: impl Fn(&Request<'_>)) {
     ] {
         let signer = who.unwrap_or(WhoRef::Client("shop.x"));
         let methods: &[String] = if uses.is_none() { &[] } else { &methods };
-        let sign = Sign { signer, route: &route, host, path, methods, expires_in: 900, for_: who, uses };
+        let sign = Sign {
+            signer,
+            route: &route,
+            host,
+            path,
+            is_prefix: uses.is_none(),
+            methods,
+            expires_in: 900,
+            for_: who,
+            uses,
+        };
         check(&Request::sign(&sign));
         check(&Request::sign_as(&sign));
         check(&Request::redeem(Redeem { who, route: &route, host, path, method: "GET", address, now }));
@@ -211,7 +221,17 @@ fn check_slices(policies: &TenantPolicies, kind: usize, who: usize, place: usize
     let (client_id, client) = if late { ("shop.a", &routes[0]) } else { ("evil.a", &routes[1]) };
     let (set, methods) = (BTreeSet::from(["x".to_owned()]), ["GET".to_owned()]);
     let signer = who.unwrap_or(WhoRef::Client("other"));
-    let sign = Sign { signer, route, host: "h", path, methods: &methods, expires_in: 1, for_: who, uses: Some(1) };
+    let sign = Sign {
+        signer,
+        route,
+        host: "h",
+        path,
+        is_prefix: false,
+        methods: &methods,
+        expires_in: 1,
+        for_: who,
+        uses: Some(1),
+    };
     let now = Timestamp::constant(if late { 1_795_436_400 } else { 0 }, 0);
     let address = late.then(|| "10.0.0.1".parse().expect("address"));
     let request = match kind % 6 {

@@ -99,7 +99,7 @@ fn revoke_is_permitted_by_route_or_for_the_tenant() {
 fn every_attribute_of_signing_can_decide() {
     let cedar = r#"permit (principal is Client, action in [Action::"sign", Action::"signAs"], resource in Route::"shop/reports") when {
         context.host == "files.example" && context.path like "/reports/*" && ["GET", "HEAD"].containsAll(context.methods) &&
-        context.expires_in <= 900 && context has uses && context.uses <= 3 &&
+        context.expires_in <= 900 && context has uses && context.uses <= 3 && !context.prefix &&
         context has for_client && context.for_client == Client::"shop.billing" && !(context has for_user) };
     permit (principal, action == Action::"signAs", resource) when { context has for_user && context.for_user == User::"ann" };"#;
     let policies = compile(&[owner("shop/reports", cedar)]);
@@ -112,6 +112,7 @@ fn every_attribute_of_signing_can_decide() {
     for bad in [
         authly_policies::Sign { host: "other.example", ..good },
         authly_policies::Sign { path: "/other/a", ..good },
+        authly_policies::Sign { is_prefix: true, ..good },
         authly_policies::Sign { methods: &post, ..good },
         authly_policies::Sign { expires_in: 901, ..good },
         authly_policies::Sign { uses: None, ..good },

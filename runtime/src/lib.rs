@@ -1,5 +1,5 @@
 //! What every role runs on: listeners that bound everything, who the client is, problem details, logs, metrics, health,
-//! configuration checks and the way to stop.
+//! configuration checks, the cache of proofs and the way to stop.
 //!
 //! Owns: sockets that accept, the layer around every router (request id, access log, panics, metrics), trusted proxies.
 //! Never does: SQL, OAuth, policies, TLS (an ingress terminates it).
@@ -14,6 +14,7 @@ pub mod listener;
 pub mod management;
 pub mod metrics;
 pub mod problem;
+mod proofs;
 pub mod request_id;
 pub mod shutdown;
 pub mod telemetry;
@@ -23,5 +24,6 @@ pub use health::Health;
 pub use listener::{Drained, Limits, Listener, ServeOptions, serve};
 pub use metrics::Metrics;
 pub use problem::Problem;
+pub use proofs::{Proofs, Scope};
 pub use request_id::RequestId;
 pub use trusted::{ClientAddress, Networks, Peer};

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::oauth::error::RETRY_AFTER;
 
-/// The largest body accepted.
+/// The largest body accepted of [`StrictJson`].
 const MAX_BODY: usize = 16 * 1024;
 
 /// How long a request's body may take in all.
@@ -44,21 +44,24 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for StrictJson<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-        if !content_type.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json") {
-            let detail = "send the body as Content-Type: application/json";
-            return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
-        }
-        let body = body(request, MAX_BODY).await.map_err(|refused| match refused {
-            BadBody::TooLarge => problem(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                format!("the body must be at most {MAX_BODY} bytes"),
-            ),
-            BadBody::Broken => invalid("the body ended before its announced end, or took longer than 10 s"),
-        })?;
-        serde_json::from_slice(&body).map(Self).map_err(|error| invalid(error.to_string()))
+        json(request, MAX_BODY).await.map(Self)
     }
+}
+
+/// Reads a JSON body of exactly the shape of `T`.
+pub(crate) async fn json<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, Problem> {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    if !content_type.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json") {
+        let detail = "send the body as Content-Type: application/json";
+        return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+    }
+    let body = body(request, limit).await.map_err(|refused| match refused {
+        BadBody::TooLarge => {
+            problem(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body must be at most {limit} bytes"))
+        }
+        BadBody::Broken => invalid("the body ended before its announced end, or took longer than 10 s"),
+    })?;
+    serde_json::from_slice(&body).map_err(|error| invalid(error.to_string()))
 }
 
 /// A problem whose title is the status's own name.

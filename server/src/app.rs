@@ -10,7 +10,7 @@ use crate::{
     issuer::Tenanted,
     keyring::{Keyring, Keyrings, Verifiers},
     metrics::Metrics,
-    oauth::error::OAuthError,
+    oauth::{access_token::KeptTokens, assertion_keys::ClientKeys, documents::Documents, error::OAuthError},
 };
 
 /// What the server is made of. `cli` and the tests wire it.
@@ -40,6 +40,9 @@ pub struct Inner {
     pub(crate) committer: Committer,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
+    pub(crate) tokens: KeptTokens,
+    pub(crate) documents: Documents,
+    pub(crate) client_keys: ClientKeys,
     keyrings: Keyrings,
 }
 
@@ -62,6 +65,9 @@ impl App {
             committer: parts.committer,
             clock: parts.clock,
             metrics: Metrics::register(registry),
+            tokens: KeptTokens::default(),
+            documents: Documents::default(),
+            client_keys: ClientKeys::default(),
             keyrings,
         }))
     }

@@ -2,7 +2,9 @@
 
 pub(crate) mod access_token;
 pub(crate) mod assertion;
+pub(crate) mod assertion_keys;
 pub(crate) mod client_auth;
+pub(crate) mod documents;
 pub(crate) mod error;
 pub(crate) mod form;
 pub(crate) mod grant;

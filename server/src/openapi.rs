@@ -49,6 +49,7 @@ fn table() -> OpenApiRouter<App> {
         .routes(routes!(oauth::introspect::introspect))
         .routes(routes!(oauth::revoke::revoke))
         .routes(routes!(urls::sign::sign))
+        .routes(routes!(urls::batch::batch))
         .routes(routes!(urls::revoke_one::revoke_one))
         .routes(routes!(urls::revoke_many::revoke_many))
         .routes(routes!(urls::usage::usage))

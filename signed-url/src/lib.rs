@@ -22,6 +22,7 @@ pub use claims::constraints::{Constraints, Country, HeaderDigest, Rate, Thumbpri
 pub use claims::methods::Methods;
 pub use claims::network::Network;
 pub use claims::who::Who;
+pub use format::sx1p::split_token;
 pub use format::{COOKIE_NAME, MAX_TARGET, MAX_TTL, MAX_USES, PATH_MARKER, SKEW};
 pub use host::Host;
 pub use id::{Kid, Tag, TagKind, UrlId, tag};

@@ -14,7 +14,7 @@ use crate::{Claims, Host, Kid, Refusal, VerifiedUrl, VerifyingKey};
 ///
 /// `host` and `target` must be the request's own, from the connection or a configured peer, byte for byte.
 pub fn parse_unverified<'a>(host: &'a Host, target: &'a str) -> Result<UnverifiedUrl<'a>, Refusal> {
-    if let Some((token, rest)) = sx1p::split_path(target)? {
+    if let Some((token, rest)) = sx1p::split_token(target)? {
         return read_token(host, rest, token);
     }
     let sx1::Parts { target, claims, signature, signed_target } = sx1::read(target)?;
@@ -57,6 +57,11 @@ impl<'a> UnverifiedUrl<'a> {
     /// What it claims, for inspection. Decide nothing by it.
     pub fn unverified_claims(&self) -> &Claims<'a> {
         &self.claims
+    }
+
+    /// Path and query for the backend: what the request says itself, canonical, without the token and without `sx-*`.
+    pub fn target(&self) -> Target<'a> {
+        self.target
     }
 
     /// Verifies the signature. Time, method and constraints are still to be checked on the result.

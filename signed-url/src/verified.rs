@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use crate::{Claims, Country, HeaderDigest, Host, MAX_TTL, Refusal, SKEW, Thumbprint};
+use crate::{Claims, Country, HeaderDigest, Host, MAX_TTL, Refusal, SKEW, Target, Thumbprint};
 
 /// Proof that a key signed this URL for this host. It is not yet permission: check time, method and constraints.
 #[derive(Debug, Clone)]
@@ -89,6 +89,17 @@ impl<'a> VerifiedUrl<'a> {
     /// Checks `j` against the thumbprint of the key in a DPoP proof that the caller has verified.
     pub fn check_holder(&self, holder: Option<Thumbprint>) -> Result<(), Refusal> {
         same(self.claims.constraints.holder, holder, Refusal::HolderMismatch)
+    }
+
+    /// The proof of a prefix token for another target below the prefix that was verified: what is signed is the prefix, so
+    /// nothing is verified again. A target that is not canonical or not below it is refused, and so is every other one
+    /// for a URL that was signed by itself.
+    pub fn at(&self, target: &'a str) -> Result<Self, Refusal> {
+        let target = Target::parse(target)?;
+        let prefix = self.signed_prefix().filter(|prefix| target.path().starts_with(prefix));
+        let prefix_length = Some(prefix.ok_or(Refusal::PrefixMismatch)?.len());
+        let (host, target) = (self.host.clone(), Cow::Borrowed(target.as_str()));
+        Ok(Self { host, target, prefix_length, claims: self.claims.clone() })
     }
 
     /// The same proof, borrowing nothing, for a cache. Time, revocation and uses are checked anew on every hit.

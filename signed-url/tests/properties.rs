@@ -137,6 +137,26 @@ proptest! {
         prop_assert_eq!(by_cookie.stripped_target(), &stripped);
     }
 
+    /// A kept proof admits exactly what verifying the token again would.
+    #[test]
+    fn a_kept_token_is_as_good_as_a_verified_one(path in paths(), other in targets(), claims in claims(true), below in any::<bool>()) {
+        let (host, key) = (Host::parse("cdn.example.com").unwrap(), key());
+        let prefix = if path.ends_with('/') { path } else { path + "/" };
+        let Ok(token) = sign_prefix(&host, &prefix, &claims, &key) else { return Ok(()) };
+        let kept = parse_unverified(&host, &token.target()).unwrap().verify(&key.verifying_key()).unwrap().into_owned();
+        let target = if below { prefix + &other[1..] } else { other };
+        let verified = parse_unverified_cookie(&host, &target, token.token()).and_then(|url| url.verify(&key.verifying_key()));
+        let parts = |url: VerifiedUrl<'_>| (url.stripped_target().to_owned(), url.signed_prefix().map(str::to_owned), url.claims().clone().into_owned());
+        prop_assert_eq!(kept.at(&target).ok().map(parts), verified.ok().map(parts));
+    }
+
+    #[test]
+    fn a_single_url_has_no_other_target(host in hosts(), target in targets(), claims in claims(false)) {
+        let signed = sign(&host, &target, &claims, &key()).unwrap();
+        let verified = parse_unverified(&host, signed.target()).unwrap().verify(&key().verifying_key()).unwrap();
+        prop_assert!(verified.at(&target).is_err());
+    }
+
     #[test]
     fn no_byte_can_be_changed(host in hosts(), target in targets(), claims in claims(false), at in any::<prop::sample::Index>(), byte in 0..128_u8) {
         let signed = sign(&host, &target, &claims, &key()).unwrap();

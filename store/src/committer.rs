@@ -48,7 +48,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { queue: 4096, spool: 8192, batch: 512 }
+        Self { queue: 4096, spool: 8192, batch: 1024 }
     }
 }
 
@@ -108,6 +108,22 @@ impl Committer {
     /// `Full`, `Unavailable`, `Refused`.
     pub async fn record(&self, scope: &TenantScope, kind: EventKind, payload: Value) -> Result<()> {
         self.wait(scope, kind, payload, Effect::None).await.map(drop)
+    }
+
+    /// Waited, several of one tenant: returns once all of them are durable. They go together, so into one commit if there is room
+    /// for them in it; all are refused if there is no room for them in the queue.
+    ///
+    /// # Errors
+    /// As [`Self::record`]: then some may have been recorded.
+    pub async fn record_all(&self, scope: &TenantScope, events: Vec<(EventKind, Value)>) -> Result<()> {
+        self.check_up()?;
+        let permits = self.queue.try_reserve_many(events.len()).map_err(|error| refused_by_queue(&error))?;
+        let (answers, answered): (Vec<_>, Vec<_>) = events.iter().map(|_| oneshot::channel()).unzip();
+        for ((permit, (kind, payload)), answer) in permits.zip(events).zip(answers) {
+            permit.send(Record::new(scope, kind, payload, Effect::None, Reply::Waited(answer)));
+        }
+        let all = futures::future::try_join_all(answered.into_iter().map(answer_of));
+        tokio::time::timeout(WAIT, all).await.unwrap_or_else(|_| Err(too_slow())).map(drop)
     }
 
     /// Debits uses of a counted URL, with a `UrlUsed` record that says what was granted, in one commit.
@@ -193,19 +209,29 @@ impl Committer {
     }
 
     async fn wait(&self, scope: &TenantScope, kind: EventKind, payload: Value, effect: Effect) -> Result<Outcome> {
-        if self.is_down() {
-            return Err(unavailable("it did not answer a moment ago"));
-        }
+        self.check_up()?;
         let (answer, answered) = oneshot::channel();
         let record = Record::new(scope, kind, payload, effect, Reply::Waited(answer));
-        self.queue.try_send(record).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::Full,
-            mpsc::error::TrySendError::Closed(_) => unavailable("this process is stopping"),
-        })?;
-        match tokio::time::timeout(WAIT, answered).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(unavailable("this process is stopping")),
-            Err(_) => Err(unavailable("it did not answer in time")),
-        }
+        self.queue.try_send(record).map_err(|error| refused_by_queue(&error))?;
+        tokio::time::timeout(WAIT, answer_of(answered)).await.unwrap_or_else(|_| Err(too_slow()))
+    }
+
+    fn check_up(&self) -> Result<()> {
+        if self.is_down() { Err(unavailable("it did not answer a moment ago")) } else { Ok(()) }
+    }
+}
+
+async fn answer_of(answered: oneshot::Receiver<Result<Outcome>>) -> Result<Outcome> {
+    answered.await.unwrap_or_else(|_| Err(unavailable("this process is stopping")))
+}
+
+fn too_slow() -> StoreError {
+    unavailable("it did not answer in time")
+}
+
+fn refused_by_queue<T>(error: &mpsc::error::TrySendError<T>) -> StoreError {
+    match error {
+        mpsc::error::TrySendError::Full(_) => StoreError::Full,
+        mpsc::error::TrySendError::Closed(_) => unavailable("this process is stopping"),
     }
 }

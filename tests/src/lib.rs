@@ -9,6 +9,7 @@ pub mod chart;
 pub mod controlplane;
 pub mod database;
 pub mod dev;
+pub mod echo;
 pub mod postgres;
 pub mod process;
 pub mod replicas;

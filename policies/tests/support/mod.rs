@@ -50,7 +50,17 @@ pub fn issue(policies: &TenantPolicies, client: &str) -> Decision {
 }
 
 pub fn signing<'a>(signer: WhoRef<'a>, route: &'a ObjectName, path: &'a str, methods: &'a [String]) -> Sign<'a> {
-    Sign { signer, route, host: "files.example", path, methods, expires_in: 900, for_: None, uses: None }
+    Sign {
+        signer,
+        route,
+        host: "files.example",
+        path,
+        is_prefix: false,
+        methods,
+        expires_in: 900,
+        for_: None,
+        uses: None,
+    }
 }
 
 pub fn sign(policies: &TenantPolicies, client: &str, route: &str, path: &str) -> Decision {

@@ -1,12 +1,11 @@
 //! `private_key_jwt` (RFC 7523 section 3; oauth.md "What certification looks at"): the audience is the issuer as a
 //! plain string, the lifetime is short, and a `jti` is accepted once.
 
-use authly_model::{
-    client::{AuthMethod, Client},
-    key::Algorithm,
-};
+use std::sync::Arc;
+
+use authly_model::client::AuthMethod;
+use authly_store::LiveClient;
 use jiff::Timestamp;
-use jsonwebtoken::{DecodingKey, jwk::Jwk};
 use serde::Deserialize;
 
 use super::{error::OAuthError, jws::UnverifiedJws};
@@ -46,8 +45,14 @@ pub(crate) fn unverified_subject(assertion: &str) -> Option<String> {
 }
 
 /// Verifies the assertion and spends its `jti`.
-pub(crate) async fn verify(app: &App, tenanted: &Tenanted, client: &Client, assertion: &str) -> Result<(), OAuthError> {
-    let claims = verified_claims(client, assertion).ok_or(OAuthError::InvalidClient)?;
+pub(crate) async fn verify(
+    app: &App,
+    tenanted: &Tenanted,
+    live: &Arc<LiveClient>,
+    assertion: &str,
+) -> Result<(), OAuthError> {
+    let claims = verified_claims(app, tenanted, live, assertion).ok_or(OAuthError::InvalidClient)?;
+    let client = &live.client;
     let now = app.clock.unix();
     let in_time = now < claims.exp
         && claims.exp <= now + MAX_LIFETIME
@@ -71,31 +76,15 @@ pub(crate) async fn verify(app: &App, tenanted: &Tenanted, client: &Client, asse
     if fresh { Ok(()) } else { Err(OAuthError::InvalidClient) }
 }
 
-fn verified_claims(client: &Client, assertion: &str) -> Option<Claims> {
-    if client.auth_method != AuthMethod::PrivateKeyJwt {
+fn verified_claims(app: &App, tenanted: &Tenanted, live: &Arc<LiveClient>, assertion: &str) -> Option<Claims> {
+    if live.client.auth_method != AuthMethod::PrivateKeyJwt {
         return None;
     }
     let jws = UnverifiedJws::parse(assertion)?;
     let (algorithm, kid) = (jws.algorithm()?, &jws.unverified_header.kid);
-    client
-        .jwks
-        .iter()
-        .filter_map(|value| serde_json::from_value::<Jwk>(value.clone()).ok())
-        .filter(|jwk| kid.is_none() || jwk.common.key_id.is_none() || *kid == jwk.common.key_id)
-        .filter(|jwk| allowed(jwk).contains(&algorithm))
-        .find_map(|jwk| jws.verify(&DecodingKey::from_jwk(&jwk).ok()?, algorithm))
-}
-
-/// The algorithms that a key may verify: its own `alg` if it has one, else those of its type.
-fn allowed(jwk: &Jwk) -> Vec<Algorithm> {
-    use jsonwebtoken::jwk::AlgorithmParameters;
-    if let Some(alg) = jwk.common.key_algorithm {
-        return Algorithm::parse(&alg.to_string()).into_iter().collect();
-    }
-    match jwk.algorithm {
-        AlgorithmParameters::OctetKeyPair(_) => vec![Algorithm::EdDSA],
-        AlgorithmParameters::EllipticCurve(_) => vec![Algorithm::ES256],
-        AlgorithmParameters::RSA(_) => vec![Algorithm::RS256, Algorithm::PS256],
-        _ => Vec::new(),
-    }
+    let keys = app.client_keys.of(tenanted.id(), live);
+    keys.iter()
+        .filter(|key| kid.is_none() || key.kid.is_none() || *kid == key.kid)
+        .filter(|key| key.algorithms.contains(&algorithm))
+        .find_map(|key| jws.verify(&key.decoding, algorithm))
 }

@@ -57,7 +57,7 @@ pub(crate) async fn authenticate(
                 return Err(failed());
             }
             let live = lookup(app, tenanted, &claimed).await?.ok_or_else(failed)?;
-            assertion::verify(app, tenanted, &live.client, &assertion).await?;
+            assertion::verify(app, tenanted, &live, &assertion).await?;
             AuthenticatedClient::of(tenanted, live, "private_key_jwt")
         }
     };

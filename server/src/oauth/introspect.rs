@@ -1,6 +1,8 @@
 //! Token introspection (RFC 7662): for a confidential client of the tenant, tokens issued to it or whose audience
 //! it lists; anything else is `active: false`, which tells nothing.
 
+use std::sync::Arc;
+
 use authly_model::{audit::EventKind, client::Client, token::AccessClaims};
 use axum::{
     Json,
@@ -8,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, header};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{access_token, client_auth, error::OAuthError, form::Form};
 use crate::{app::App, issuer::Tenanted};
@@ -35,10 +37,14 @@ pub(crate) struct IntrospectionResponse {
 /// What is told of an active token.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ActiveClaims {
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "shared")]
     #[schema(value_type = Object)]
-    claims: AccessClaims,
+    claims: Arc<AccessClaims>,
     token_type: &'static str,
+}
+
+fn shared<S: Serializer>(claims: &Arc<AccessClaims>, serializer: S) -> Result<S::Ok, S::Error> {
+    claims.serialize(serializer)
 }
 
 /// Introspect a token

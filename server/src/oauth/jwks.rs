@@ -1,17 +1,13 @@
 //! The published keys (RFC 7517): tokens and URLs apart, `next`, `active` and `retiring` alike.
 
 use authly_model::key::KeyUse;
-use axum::{
-    Json,
-    response::{IntoResponse, Response},
-};
-use http::{HeaderValue, header};
+use authly_runtime::problem::Problem;
+use authly_store::LiveTenant;
+use axum::{extract::State, response::Response};
 use serde::Serialize;
 
-use crate::issuer::Tenanted;
-
-/// How long a verifier may keep the keys. Rotation waits twice this long (DESIGN.md, "Keys").
-const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
+use super::documents;
+use crate::{api, app::App, issuer::Tenanted};
 
 /// A JWK set.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -20,22 +16,27 @@ pub(crate) struct JwkSet {
     keys: Vec<serde_json::Value>,
 }
 
+/// The key sets of a tenant: of access tokens, and of signed URLs.
+pub(crate) fn key_sets(live: &LiveTenant) -> (JwkSet, JwkSet) {
+    let of = |key_use| {
+        let published = live.keys.iter().filter(|key| key.key_use == key_use && key.state.is_published());
+        JwkSet { keys: published.map(|key| key.public_jwk.clone()).collect() }
+    };
+    (of(KeyUse::Token), of(KeyUse::Url))
+}
+
 /// Keys of access tokens
 #[utoipa::path(get, path = "/jwks.json", tag = "oauth", security(()),
     responses((status = 200, description = "Public keys (RFC 7517)", body = JwkSet)))]
-pub(crate) async fn token_keys(tenanted: Tenanted) -> Response {
-    keys(&tenanted, KeyUse::Token)
+pub(crate) async fn token_keys(State(app): State<App>, tenanted: Tenanted) -> Result<Response, Problem> {
+    let published = app.documents.of(tenanted.live()).map_err(|_| api::internal())?;
+    Ok(documents::answer(published.token_keys.clone()))
 }
 
 /// Keys of signed URLs
 #[utoipa::path(get, path = "/sx/jwks.json", tag = "signed-urls", security(()),
     responses((status = 200, description = "Public keys (RFC 7517)", body = JwkSet)))]
-pub(crate) async fn url_keys(tenanted: Tenanted) -> Response {
-    keys(&tenanted, KeyUse::Url)
-}
-
-fn keys(tenanted: &Tenanted, key_use: KeyUse) -> Response {
-    let published = tenanted.live().keys.iter().filter(|key| key.key_use == key_use && key.state.is_published());
-    let keys = published.map(|key| key.public_jwk.clone()).collect();
-    ([(header::CACHE_CONTROL, CACHE)], Json(JwkSet { keys })).into_response()
+pub(crate) async fn url_keys(State(app): State<App>, tenanted: Tenanted) -> Result<Response, Problem> {
+    let published = app.documents.of(tenanted.live()).map_err(|_| api::internal())?;
+    Ok(documents::answer(published.url_keys.clone()))
 }

@@ -1,13 +1,12 @@
 //! Authorization server metadata (RFC 8414). Nothing is advertised that does not work.
 
-use axum::{
-    Json,
-    response::{IntoResponse, Response},
-};
-use http::{HeaderValue, header};
+use authly_runtime::problem::Problem;
+use authly_store::LiveTenant;
+use axum::{extract::State, response::Response};
 use serde::Serialize;
 
-use crate::issuer::Tenanted;
+use super::documents;
+use crate::{api, app::App, issuer::Tenanted};
 
 /// What the server tells of itself (RFC 8414 section 2).
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -39,15 +38,11 @@ pub(crate) struct Metadata {
 const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
 const ASSERTION_ALGORITHMS: [&str; 5] = ["EdDSA", "Ed25519", "ES256", "RS256", "PS256"];
 
-/// Authorization server metadata
-///
-/// Served at `/.well-known/oauth-authorization-server` followed by the issuer's path (RFC 8414 section 3.1).
-#[utoipa::path(get, path = "/.well-known/oauth-authorization-server", tag = "oauth", security(()),
-    responses((status = 200, description = "The metadata", body = Metadata)))]
-pub(crate) async fn metadata(tenanted: Tenanted) -> Response {
-    let issuer = &tenanted.tenant().issuer;
+/// The metadata of a tenant.
+pub(crate) fn of(live: &LiveTenant) -> Metadata {
+    let issuer = &live.tenant.issuer;
     let at = |path: &str| format!("{issuer}{path}");
-    let body = Metadata {
+    Metadata {
         issuer: issuer.clone(),
         token_endpoint: at("/token"),
         introspection_endpoint: at("/introspect"),
@@ -61,6 +56,15 @@ pub(crate) async fn metadata(tenanted: Tenanted) -> Response {
         token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
-    };
-    ([(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))], Json(body)).into_response()
+    }
+}
+
+/// Authorization server metadata
+///
+/// Served at `/.well-known/oauth-authorization-server` followed by the issuer's path (RFC 8414 section 3.1).
+#[utoipa::path(get, path = "/.well-known/oauth-authorization-server", tag = "oauth", security(()),
+    responses((status = 200, description = "The metadata", body = Metadata)))]
+pub(crate) async fn metadata(State(app): State<App>, tenanted: Tenanted) -> Result<Response, Problem> {
+    let published = app.documents.of(tenanted.live()).map_err(|_| api::internal())?;
+    Ok(documents::answer(published.metadata.clone()))
 }

@@ -21,8 +21,9 @@ pub(crate) struct Parts {
     pub(crate) prefix_length: usize,
 }
 
-/// Cuts a target into token and what the backend gets; `None` if it carries no token.
-pub(crate) fn split_path(text: &str) -> Result<Option<(&str, &str)>, Refusal> {
+/// Cuts a target with a prefix token into the token and what the backend gets, neither of them read any further; `None` if
+/// it carries no token.
+pub fn split_token(text: &str) -> Result<Option<(&str, &str)>, Refusal> {
     let Some(rest) = text.strip_prefix(PATH_MARKER) else {
         return Ok(None);
     };
