@@ -100,7 +100,10 @@ async fn forms_and_bodies() {
         (json!({"route": route, "path": path, "constraints": {"uses": 1_000_001}}), 400),
         (json!({"route": route, "path": path, "constraints": {"network": "10.0.0.1/8"}}), 400),
         (json!({"route": route, "path": path, "constraints": {"rate": "5/60s"}}), 400),
-        (json!({"route": route, "path": path, "constraints": {"origin": "https://a"}}), 400),
+        (json!({"route": route, "path": path, "constraints": {"concurrent": 2}}), 400),
+        (json!({"route": route, "path": path, "constraints": {"origin": "https://a/path"}}), 400),
+        (json!({"route": route, "path": path, "constraints": {"origin": "HTTPS://a"}}), 400),
+        (json!({"route": route, "path": path, "constraints": {"user_agent": ""}}), 400),
         (json!({"route": route, "path": path, "constraints": {"later": 1}}), 400),
     ];
     for (body, status) in cases {
