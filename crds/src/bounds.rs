@@ -50,6 +50,10 @@ pub(crate) fn retention_period(_: &mut SchemaGenerator) -> Schema {
     duration_between(0, 3_155_760_000, "a retention period is at most 36525d")
 }
 
+pub(crate) fn purge_after(_: &mut SchemaGenerator) -> Schema {
+    duration_between(1, 315_360_000, "a deleted tenant keeps its keys at least 1s and at most 3650d")
+}
+
 /// A list of hosts, each once.
 pub(crate) fn hosts(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -66,6 +66,11 @@ pub struct TenantSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// How long after the deletion of a Tenant with `deletionPolicy: Delete` its keys are destroyed, and with them
+    /// everything that they encrypt. Applying the Tenant again before that restores it. Default: 30d.
+    #[schemars(schema_with = "bounds::purge_after")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge_after: Option<String>,
 }
 
 /// Namespaces that a Tenant admits, by exactly one of `name` and `selector`.

@@ -8,6 +8,8 @@ use authly_model::duration::Seconds;
 pub const INSTALLATION: &str = "default";
 /// The shortest access-token lifetime.
 pub const MIN_ACCESS_TOKEN_LIFETIME: Seconds = Seconds(10);
+/// The shortest and the longest `spec.purgeAfter` of a Tenant.
+pub(crate) const PURGE_AFTER: [Seconds; 2] = [Seconds(1), Seconds(3650 * 86_400)];
 /// `spec.methods` of a SignedUrlRoute.
 pub(crate) const METHODS: [crds::Method; 2] = [crds::Method::Get, crds::Method::Head];
 

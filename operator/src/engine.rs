@@ -19,6 +19,7 @@ mod judge;
 mod ledger;
 mod metrics;
 mod programmed;
+mod purge;
 mod reconcile;
 mod replicas;
 mod retention;
@@ -114,6 +115,8 @@ pub struct Engine<C> {
     polled: Option<Instant>,
     /// When what retention did was last read.
     runs_read: Option<Instant>,
+    /// When tombstones were last looked through.
+    purge_read: Option<Instant>,
     synced: bool,
     /// The store was read at least once.
     started: bool,
@@ -144,6 +147,7 @@ impl<C: Cluster> Engine<C> {
             replicas: None,
             polled: None,
             runs_read: None,
+            purge_read: None,
             synced: false,
             started: false,
             stale: true,
@@ -237,8 +241,10 @@ impl<C: Cluster> Engine<C> {
         let waits = !self.waiting.is_empty() || !self.waiting_secrets.is_empty();
         let poll = waits.then(|| self.polled.map_or(now, |polled| polled + POLL));
         let runs = self.started.then(|| self.runs_read.map_or(now, |read| read + retention::READ));
+        let purge =
+            (self.started && self.has_tombstones()).then(|| self.purge_read.map_or(now, |read| read + purge::READ));
         let load = (!self.started && !self.tasks.is_waiting(&Task::Load, now)).then_some(now);
-        [self.batch.due(), self.hash_batch.due(), self.tasks.next_retry(), poll, runs, load]
+        [self.batch.due(), self.hash_batch.due(), self.tasks.next_retry(), poll, runs, purge, load]
             .into_iter()
             .flatten()
             .min()
@@ -263,6 +269,7 @@ impl<C: Cluster> Engine<C> {
         }
         self.poll(now).await?;
         self.read_runs(now).await?;
+        self.purge(now).await?;
         self.start_work();
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 mod apply;
 mod objects;
+mod purge;
 mod runs;
 mod stored;
 mod tenant;
@@ -120,7 +121,7 @@ impl Leader {
         &self.installation
     }
 
-    /// Every tenant of the installation, tombstoned ones included, in bulk.
+    /// Every tenant of the installation, tombstoned ones included and purged ones not, in bulk.
     ///
     /// # Errors
     /// `Unavailable`, `Fenced`, `Damaged`.

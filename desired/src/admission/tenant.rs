@@ -4,7 +4,7 @@ use authly_crds::TenantSpec;
 use authly_model::tenant::MAX_ACCESS_TOKEN_LIFETIME;
 
 use super::{Violation, between, metadata, no_default_port};
-use crate::defaults::{INSTALLATION, MIN_ACCESS_TOKEN_LIFETIME};
+use crate::defaults::{INSTALLATION, MIN_ACCESS_TOKEN_LIFETIME, PURGE_AFTER};
 
 pub(super) fn check(old: Option<&TenantSpec>, new: &TenantSpec, found: &mut Vec<Violation>) {
     no_default_port(&new.url_hosts, "spec.urlHosts", found);
@@ -21,6 +21,8 @@ pub(super) fn check(old: Option<&TenantSpec>, new: &TenantSpec, found: &mut Vec<
     let lifetime = new.tokens.as_ref().and_then(|tokens| tokens.access_token_lifetime.as_ref());
     let (min, max) = (MIN_ACCESS_TOKEN_LIFETIME.0, MAX_ACCESS_TOKEN_LIFETIME.0);
     between(lifetime, min, max, "spec.tokens.accessTokenLifetime", found);
+    let [min, max] = PURGE_AFTER.map(|seconds| seconds.0);
+    between(new.purge_after.as_ref(), min, max, "spec.purgeAfter", found);
     if let Some(old) = old {
         check_transition(old, new, found);
     }

@@ -5,7 +5,7 @@ use authly_model::{
     duration::Seconds,
     ids::TenantId,
     key::Algorithm,
-    tenant::{DEFAULT_ACCESS_TOKEN_LIFETIME, DeletionPolicy, Tenant},
+    tenant::{DEFAULT_ACCESS_TOKEN_LIFETIME, DEFAULT_PURGE_AFTER, DeletionPolicy, Tenant},
 };
 use jiff::Timestamp;
 
@@ -73,6 +73,7 @@ fn tenant(object: &crds::Tenant, issuer_base: &str) -> Tenant {
         suspended: spec.suspend.unwrap_or(false),
         legal_hold: spec.legal_hold.unwrap_or(false),
         deletion: deletion(spec),
+        purge_after: spec.purge_after.as_ref().and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_PURGE_AFTER),
         name,
     }
 }

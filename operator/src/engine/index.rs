@@ -174,6 +174,16 @@ impl Index {
         self.of_tenant.get(tenant).into_iter().flatten().cloned().collect()
     }
 
+    /// The store has lost a tenant: whatever is declared of it will be new there.
+    pub(super) fn start_anew(&mut self, tenant: &str) {
+        for reference in self.of_tenant.get(tenant).into_iter().flatten() {
+            if let Some(entry) = self.entries.get_mut(reference) {
+                entry.carried = None;
+                entry.credentials = Credentials { due: true, ..Credentials::default() };
+            }
+        }
+    }
+
     /// The clients whose Secrets are in a namespace, or of this name in it.
     pub(super) fn clients_of(&self, namespace: &str, secret: Option<&str>) -> Vec<ObjectRef> {
         let Some(name) = secret else {

@@ -1,7 +1,7 @@
 //! What the engine counts. Labels are enums, so their number is bounded.
 
 use authly_runtime::metrics::{Counters, Label, Metrics};
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
 use super::{
     cluster::ClusterError,
@@ -78,6 +78,7 @@ pub struct EngineMetrics {
     writes: Counters<(Write, Outcome)>,
     pub(super) objects: Gauge,
     pub(super) waiting: Gauge,
+    pub(super) purged: Counter,
 }
 
 impl EngineMetrics {
@@ -89,6 +90,8 @@ impl EngineMetrics {
             writes: metrics
                 .counters_by_two("operator_writes", "Work on the cluster, by what it wrote and how it ended"),
             objects: metrics.gauge("operator_objects", "Declared objects"),
+            purged: metrics
+                .counter("operator_purged_tenants", "Tenants whose keys were destroyed after their purgeAfter"),
             waiting: metrics.gauge("operator_waiting_objects", "Objects that wait for replicas to acknowledge them"),
         }
     }

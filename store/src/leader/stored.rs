@@ -42,7 +42,7 @@ async fn tenants(
     let rows = sqlx::query!(
         r#"-- roles: operator
         SELECT id, name, spec, spec_hash, tombstoned_at IS NOT NULL AS "tombstoned!" FROM tenant
-        WHERE installation = $1 AND ($2::uuid IS NULL OR id = $2)"#,
+        WHERE installation = $1 AND purged_at IS NULL AND ($2::uuid IS NULL OR id = $2)"#,
         installation,
         only.map(|t| t.0)
     )

@@ -51,6 +51,12 @@ impl Delta {
         delta
     }
 
+    /// The tenants that changed and have no row any more: they are purged.
+    pub(super) fn gone(&self, rows: &Rows) -> Vec<TenantId> {
+        let there: BTreeSet<Uuid> = rows.tenants.iter().map(|tenant| tenant.id.0).collect();
+        self.tenants.difference(&there).copied().map(TenantId).collect()
+    }
+
     /// The rows of the tenants that changed.
     pub(super) async fn rows(&self, scope: &PlatformScope, view: &mut PgConnection) -> Result<Rows> {
         let tenants: Vec<Uuid> = self.tenants.iter().copied().collect();

@@ -88,7 +88,7 @@ pub(super) async fn tenants(
     let rows = sqlx::query!(
         r#"-- roles: server, gateway, operator
         SELECT id, name, spec, tombstoned_at IS NOT NULL AS "tombstoned!", audit_public, store_epoch FROM tenant
-        WHERE $1::uuid[] IS NULL OR id = ANY ($1)"#,
+        WHERE purged_at IS NULL AND ($1::uuid[] IS NULL OR id = ANY ($1))"#,
         only as _
     )
     .fetch_all(conn)

@@ -144,7 +144,8 @@ impl Poller {
     async fn apply(&mut self, position: Position, delta: Delta, rows: Rows, revoked: &Revocations) -> Result<()> {
         let last = self.live.snapshot();
         self.generation += 1;
-        let changed: Vec<TenantId> = rows.tenants.iter().map(|t| t.id).collect();
+        let gone = delta.gone(&rows);
+        let changed: Vec<TenantId> = rows.tenants.iter().map(|t| t.id).chain(gone.iter().copied()).collect();
         let next = if delta.all || !changed.is_empty() {
             let mut tenants = if delta.all { HashMap::new() } else { last.by_id().clone() };
             if delta.all {
@@ -155,6 +156,9 @@ impl Poller {
             let (built, unloaded) = built.map_err(|_| unavailable("loading the configuration was interrupted"))?;
             for id in &changed {
                 self.unloaded.remove(id);
+            }
+            for id in &gone {
+                tenants.remove(id);
             }
             tenants.extend(built.into_iter().map(|tenant| (tenant.id, tenant)));
             self.unloaded.extend(unloaded.into_iter().map(|(id, object, message)| (id, (object, message))));

@@ -20,7 +20,7 @@ use authly_model::{
     key::Algorithm,
     policy::{Mode, Policy},
     route::{Revocation, Route},
-    tenant::{DeletionPolicy, Role as NamespaceRole, Tenant},
+    tenant::{DEFAULT_PURGE_AFTER, DeletionPolicy, Role as NamespaceRole, Tenant},
 };
 use authly_secrets::{Kek, KekRing, KekSource, NewTenantKeys, generate_tenant_keys};
 use authly_store::{
@@ -228,6 +228,7 @@ pub fn tenant(installation: &str, name: &str) -> Tenant {
         suspended: false,
         legal_hold: false,
         deletion: DeletionPolicy::Retain,
+        purge_after: DEFAULT_PURGE_AFTER,
     }
 }
 
