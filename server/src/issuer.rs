@@ -21,6 +21,7 @@ use tower::ServiceExt;
 use crate::{
     api::{self, problem},
     app::App,
+    oauth::error::OAuthError,
     openapi,
 };
 
@@ -29,6 +30,9 @@ const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 /// What is public and answers however old the snapshot is (DESIGN.md, "When things break").
 const PUBLIC: [&str; 3] = [METADATA, "/jwks.json", "/sx/jwks.json"];
+
+/// What answers errors as OAuth bodies (RFC 6749 section 5.2); everything else answers problem documents.
+const OAUTH: [&str; 3] = ["/token", "/introspect", "/revoke"];
 
 /// How old configuration and revocations may be for everything else.
 const MAX_STALENESS: Duration = Duration::from_secs(30);
@@ -100,13 +104,17 @@ async fn to_tenant(app: &App, mut request: Request, routes: Router) -> Response 
     }
     let snapshot = app.live.snapshot();
     let Some((live, path)) = find(&snapshot, &request) else { return not_found().into_response() };
+    let is_oauth = OAUTH.contains(&path.as_str());
     let stale = app.live.staleness() > MAX_STALENESS;
     if stale && !PUBLIC.contains(&path.as_str()) {
-        return api::unavailable().into_response();
+        return if is_oauth { OAuthError::Unavailable.into_response() } else { api::unavailable().into_response() };
     }
     if !live.is_serving() {
-        let detail = "the tenant is suspended: ask the administrator of the platform";
-        return problem(StatusCode::FORBIDDEN, "tenant_suspended", detail).into_response();
+        let refusal = OAuthError::TenantSuspended;
+        if is_oauth {
+            return refusal.into_response();
+        }
+        return problem(StatusCode::FORBIDDEN, "tenant_suspended", refusal.to_string()).into_response();
     }
     let path_and_query = match request.uri().query() {
         Some(query) => format!("{path}?{query}"),

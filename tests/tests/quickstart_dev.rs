@@ -54,7 +54,7 @@ async fn an_edit_takes_effect_within_a_second_and_a_wrong_one_changes_nothing() 
     let http = http();
     let client = dev.client("shop.billing").unwrap().clone();
     let access = token(&http, &dev.json.token_endpoint, &client, &[]).await.unwrap();
-    let (name, manifest) = policy_file(&dev);
+    let (name, manifest) = file(&dev, "\nkind: AccessPolicy\n");
     let url = sign_report(&http, &dev, &access, json!({})).await.unwrap();
     assert_eq!(http.get(&url).send().await.unwrap().status(), StatusCode::OK);
 
@@ -91,6 +91,19 @@ async fn an_edit_takes_effect_within_a_second_and_a_wrong_one_changes_nothing() 
     dev.write(&name, &manifest).unwrap();
     eventually("the mended policy serves", 2 * SECOND, || async {
         anyhow::ensure!(http.get(&url).send().await?.status() == StatusCode::OK);
+        Ok(())
+    })
+    .await
+    .unwrap();
+
+    // A suspended tenant gives no token, in the words of OAuth (RFC 6749 section 5.2), and redeems nothing.
+    let (name, manifest) = file(&dev, "\nkind: Tenant\n");
+    dev.write(&name, &manifest.replace("\nspec:\n", "\nspec:\n  suspend: true\n")).unwrap();
+    eventually("the tenant is suspended", 2 * SECOND, || async {
+        let refused = token(&http, &dev.json.token_endpoint, &client, &[]).await.err().map(|error| error.to_string());
+        let refused = refused.unwrap_or_default();
+        anyhow::ensure!(refused.contains("400") && refused.contains("unauthorized_client"), "{refused}");
+        anyhow::ensure!(reason(&http.get(&url).send().await?).1 == "tenant_suspended");
         Ok(())
     })
     .await
@@ -154,15 +167,16 @@ async fn the_shipped_binary_refuses_test_hooks_and_typing_errors() {
     }
 }
 
-fn policy_file(dev: &Dev) -> (String, String) {
+/// Name and text of the manifest that has this part.
+fn file(dev: &Dev, part: &str) -> (String, String) {
     for entry in std::fs::read_dir(&dev.manifests).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
         let text = dev.read(&name).unwrap();
-        if text.contains("kind: AccessPolicy") {
+        if text.contains(part) {
             return (name, text);
         }
     }
-    panic!("the quick start has an AccessPolicy");
+    panic!("the quick start has a manifest with {part:?}");
 }
 
 fn holds(bytes: &[u8], part: &[u8]) -> bool {

@@ -30,6 +30,8 @@ pub(crate) enum OAuthError {
     InvalidTarget(String),
     #[error("the client is suspended: ask the administrator of the tenant")]
     ClientSuspended,
+    #[error("the tenant is suspended: ask the administrator of the platform")]
+    TenantSuspended,
     #[error("denied by policy: {0}")]
     AccessDenied(String),
     #[error("the request body must be at most 64 KiB")]
@@ -51,7 +53,7 @@ impl OAuthError {
             Self::UnsupportedGrantType => ("unsupported_grant_type", StatusCode::BAD_REQUEST),
             Self::InvalidScope(_) => ("invalid_scope", StatusCode::BAD_REQUEST),
             Self::InvalidTarget(_) => ("invalid_target", StatusCode::BAD_REQUEST),
-            Self::ClientSuspended => ("unauthorized_client", StatusCode::BAD_REQUEST),
+            Self::ClientSuspended | Self::TenantSuspended => ("unauthorized_client", StatusCode::BAD_REQUEST),
             Self::AccessDenied(_) => ("access_denied", StatusCode::BAD_REQUEST),
             Self::TooLarge => ("invalid_request", StatusCode::PAYLOAD_TOO_LARGE),
             Self::UnsupportedMediaType => ("invalid_request", StatusCode::UNSUPPORTED_MEDIA_TYPE),
