@@ -1,25 +1,33 @@
 //! A pool that is logged in as one role, with limits on everything that could wait.
 //!
-//! Owns: how the store is reached, which logins are refused, and the breaker that answers at once while the store is
+//! Owns: how the store is reached, which logins are refused (`check.rs`), and the breaker that answers at once while the store is
 //! known to be away. Never does: queries of its own, beyond those about the login.
+
+mod check;
 
 use std::{
     str::FromStr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use authly_model::ids::TenantId;
 use sqlx::{
     AssertSqlSafe, PgPool, Postgres, Transaction,
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{Result, Role, StoreError, error::unavailable, migrate};
+use crate::{Result, Role, StoreError, error::unavailable};
 
+/// How long a login may take: a busy machine needs its time for it. No request waits for so long.
+pub(crate) const LOGIN: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(1);
-/// After a failure to reach the store, requests fail at once for so long; then one may try again.
+/// The pause between two logins that fail while the store is away.
 const HOLD_OFF: Duration = Duration::from_millis(300);
 
 /// Where and how to log in.
@@ -58,8 +66,12 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     pool: PgPool,
-    /// Set while the store is known to be away.
-    down_until: Option<Instant>,
+    /// Whether this pool has ever logged in.
+    logged_in: Arc<AtomicBool>,
+    /// The store is known to be away: requests fail at once, and a task of its own logs in.
+    away: bool,
+    /// Which of those tasks, so that an old one says nothing about the present.
+    round: u64,
 }
 
 /// A transaction of one role.
@@ -76,8 +88,8 @@ impl Store {
         let connect = parse(&options.url, options.password.as_deref())?
             .application_name(&format!("authly {role}"))
             .options(limits(role));
-        let pool = open(&connect, options.max_connections);
-        let state = Mutex::new(State { pool, down_until: None });
+        let (pool, logged_in) = open(&connect, options.max_connections);
+        let state = Mutex::new(State { pool, logged_in, away: false, round: 0 });
         let shared = Shared { role, options: connect, max_connections: options.max_connections, state };
         let store = Self { shared: Arc::new(shared) };
         store.check_login().await?;
@@ -94,7 +106,8 @@ impl Store {
     /// Closes the pool.
     pub async fn close(&self) {
         let pool = self.state().pool.clone();
-        pool.close().await;
+        // A login under way to a store that is away is not waited for.
+        let _ = tokio::time::timeout(ACQUIRE, pool.close()).await;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -103,21 +116,15 @@ impl Store {
 
     /// The pool, unless the store is known to be away: then it fails at once.
     pub(crate) fn pool(&self) -> Result<PgPool> {
-        let mut state = self.state();
-        match state.down_until {
-            Some(until) if Instant::now() < until => Err(unavailable("it did not answer a moment ago")),
-            Some(_) => {
-                self.renew(&mut state);
-                Ok(state.pool.clone())
-            }
-            None => Ok(state.pool.clone()),
-        }
+        let state = self.state();
+        if state.away { Err(unavailable("it did not answer a moment ago")) } else { Ok(state.pool.clone()) }
     }
 
     /// Turns an error of a query into the store's, and remembers that the store is away.
     pub(crate) fn failed(&self, error: sqlx::Error) -> StoreError {
-        // A pool that is busy is not a store that is away.
-        let away = error.as_database_error().is_none() && !matches!(error, sqlx::Error::PoolTimedOut);
+        // A pool that is busy, or was replaced meanwhile, is not a store that is away.
+        let busy = matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed);
+        let away = error.as_database_error().is_none() && !busy;
         let error = StoreError::from(error);
         if away && matches!(error, StoreError::Unavailable(_)) {
             self.is_away();
@@ -125,31 +132,52 @@ impl Store {
         error
     }
 
-    /// Requests fail at once for a moment.
+    /// Requests fail at once until a login succeeds, or until [`Self::is_back`].
     pub(crate) fn is_away(&self) {
-        self.is_away_for(HOLD_OFF);
-    }
-
-    /// Requests fail at once for so long, or until [`Self::is_back`]; for who keeps looking.
-    pub(crate) fn is_away_for(&self, time: Duration) {
-        let until = Instant::now() + time;
         let mut state = self.state();
-        state.down_until = Some(state.down_until.map_or(until, |known| known.max(until)));
+        if !state.away {
+            self.renew(&mut state);
+            state.away = true;
+            tokio::spawn(log_in(Arc::downgrade(&self.shared), state.pool.clone(), state.round));
+        }
     }
 
     /// The store answered.
     pub(crate) fn is_back(&self) {
         let mut state = self.state();
-        if state.down_until.is_some() {
+        if state.away {
             self.renew(&mut state);
         }
     }
 
     /// After the store was away no old connection is used again: a network that swallowed one would hold it for minutes.
     fn renew(&self, state: &mut State) {
-        state.down_until = None;
-        let old = std::mem::replace(&mut state.pool, open(&self.shared.options, self.shared.max_connections));
+        let (pool, logged_in) = open(&self.shared.options, self.shared.max_connections);
+        let old = std::mem::replace(&mut state.pool, pool);
+        (state.logged_in, state.away, state.round) = (logged_in, false, state.round + 1);
         tokio::spawn(async move { old.close().await });
+    }
+
+    /// A step that begins with a connection of the pool, for which a request does not wait long.
+    async fn patiently<T>(&self, pool: &PgPool, step: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+        let patience = if matches!(self.role(), Role::Server | Role::Gateway) { ACQUIRE } else { LOGIN };
+        match tokio::time::timeout(patience, step).await {
+            Ok(done) => done.map_err(|error| self.failed(error)),
+            Err(_) => {
+                let used = pool.size() >= self.shared.max_connections && pool.num_idle() == 0;
+                let busy = used && self.state().logged_in.load(Ordering::Relaxed);
+                if !busy {
+                    self.is_away();
+                }
+                Err(unavailable("no connection became free in time"))
+            }
+        }
+    }
+
+    /// A connection of the pool.
+    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
+        let pool = self.pool()?;
+        self.patiently(&pool, pool.acquire()).await
     }
 
     /// Runs a step with a limit of its own, whatever the network does.
@@ -166,73 +194,26 @@ impl Store {
     /// A transaction of one tenant: `BEGIN` and the setting travel in one message.
     pub(crate) async fn begin_tenant(&self, tenant: TenantId) -> Result<Tx> {
         let sql = format!("BEGIN; SET LOCAL authly.tenant = '{}'", tenant.0);
-        self.pool()?.begin_with(AssertSqlSafe(sql)).await.map_err(|e| self.failed(e))
+        let pool = self.pool()?;
+        self.patiently(&pool, pool.begin_with(AssertSqlSafe(sql))).await
     }
 
     /// A transaction that sees no tenant's rows by itself.
     pub(crate) async fn begin(&self) -> Result<Tx> {
-        self.pool()?.begin().await.map_err(|e| self.failed(e))
+        let pool = self.pool()?;
+        self.patiently(&pool, pool.begin()).await
     }
 
     /// A consistent view of the whole store.
     pub(crate) async fn begin_snapshot(&self) -> Result<Tx> {
         let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        self.pool()?.begin_with(sql).await.map_err(|e| self.failed(e))
+        let pool = self.pool()?;
+        self.patiently(&pool, pool.begin_with(sql)).await
     }
 
     /// Options for a connection of one's own, outside the pool.
     pub(crate) fn connect_options(&self) -> &PgConnectOptions {
         &self.shared.options
-    }
-
-    async fn check_login(&self) -> Result<()> {
-        let group = self.role().group();
-        // A superuser is a member of every role, so its own flag is looked at first.
-        let login = sqlx::query!(
-            r#"-- roles: any
-            SELECT r.rolname::text AS "name!", r.rolsuper AS "superuser!", r.rolbypassrls AS "bypass!",
-                r.rolcreaterole OR r.rolreplication AS "powerful!",
-                EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = 'authly'::regnamespace
-                    AND pg_has_role(r.oid, c.relowner, 'MEMBER')) AS "owner!",
-                coalesce(pg_has_role(r.oid, (SELECT g.oid FROM pg_roles g WHERE g.rolname = $1), 'MEMBER'), false) AS "member!"
-            FROM pg_roles r WHERE r.rolname = session_user"#,
-            group
-        )
-        .fetch_one(&self.pool()?)
-        .await
-        .map_err(|e| self.failed(e))?;
-        let refusal = if login.superuser {
-            Some("it is a superuser, which row security does not bind")
-        } else if login.bypass {
-            Some("it has BYPASSRLS, so row security does not bind it")
-        } else if login.powerful {
-            Some("it may create roles or replicate")
-        } else if login.owner {
-            Some("it owns the schema")
-        } else if !login.member {
-            Some("it is not a member of the role")
-        } else {
-            None
-        };
-        match refusal {
-            None => Ok(()),
-            Some(why) => Err(StoreError::Login(format!(
-                "`{}` cannot be used for {group}: {why}; use the login that `authly migrate` made for this role",
-                login.name
-            ))),
-        }
-    }
-
-    async fn check_schema(&self) -> Result<()> {
-        let found = sqlx::query_scalar!(
-            r#"-- roles: server, gateway, operator, jobs
-            SELECT coalesce(max(version), 0) AS "version!" FROM _sqlx_migrations WHERE success"#
-        )
-        .fetch_one(&self.pool()?)
-        .await
-        .map_err(|e| self.failed(e))?;
-        let needed = migrate::newest();
-        if found < needed { Err(StoreError::Schema { found, needed }) } else { Ok(()) }
     }
 }
 
@@ -257,11 +238,44 @@ fn limits(role: Role) -> [(&'static str, &'static str); 3] {
     [("statement_timeout", statement), ("lock_timeout", lock), ("idle_in_transaction_session_timeout", "5s")]
 }
 
-fn open(options: &PgConnectOptions, max_connections: u32) -> PgPool {
-    PgPoolOptions::new()
+/// A pool that logs in when it is first used, and what says whether it has.
+fn open(options: &PgConnectOptions, max_connections: u32) -> (PgPool, Arc<AtomicBool>) {
+    let logged_in = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&logged_in);
+    let pool = PgPoolOptions::new()
         .max_connections(max_connections)
-        .acquire_timeout(ACQUIRE)
+        .acquire_timeout(LOGIN)
+        // No connection goes because of its age: a login is what a busy machine has no time for.
+        .max_lifetime(None)
+        .idle_timeout(None)
         // A ping before each use costs 37 %; a dead connection is noticed by its first query.
         .test_before_acquire(false)
-        .connect_lazy_with(options.clone())
+        .after_connect(move |_, _| {
+            told.store(true, Ordering::Relaxed);
+            Box::pin(async { Ok(()) })
+        })
+        .connect_lazy_with(options.clone());
+    (pool, logged_in)
+}
+
+/// Logs in until it succeeds: then the store is back, and the pool has its first connection.
+async fn log_in(shared: Weak<Shared>, pool: PgPool, round: u64) {
+    loop {
+        let outcome = pool.acquire().await;
+        let Some(shared) = shared.upgrade() else { return };
+        match outcome {
+            Ok(_) => {
+                let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+                if state.round == round {
+                    state.away = false;
+                }
+                return;
+            }
+            // Another pool has taken its place, or the process is stopping.
+            Err(sqlx::Error::PoolClosed) => return,
+            Err(_) => {}
+        }
+        drop(shared);
+        tokio::time::sleep(HOLD_OFF).await;
+    }
 }

@@ -32,7 +32,7 @@ impl Store {
                 PgTime(now) as _,
                 PgTime(expires_at) as _
             );
-            query.fetch_one(&self.pool()?).await.map_err(|e| self.failed(e))
+            query.fetch_one(&mut *self.acquire().await?).await.map_err(|e| self.failed(e))
         };
         self.within(LIMIT, put).await
     }

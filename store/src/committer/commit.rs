@@ -7,6 +7,7 @@ use sqlx::{
     Connection, PgConnection,
     postgres::{PgConnectOptions, PgDatabaseError, PgSeverity},
 };
+use tokio::task::JoinHandle;
 
 use super::{
     chain::{Chains, Sealed},
@@ -14,9 +15,10 @@ use super::{
     record::{Outcome, Record},
     sql,
 };
-use crate::{Result, StoreError, error::sqlstate, scope::PlatformScope};
+use crate::{Result, StoreError, connect::LOGIN, error::sqlstate, scope::PlatformScope};
 
-const CONNECT: Duration = Duration::from_millis(500);
+/// How long a probe waits for the login that it began, or that goes on.
+const PROBE: Duration = Duration::from_millis(500);
 
 /// A batch in the form in which it was last sent with its commit.
 pub(super) struct Sent {
@@ -40,27 +42,30 @@ pub(super) enum Failure {
 pub(super) struct Line {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
+    /// A login outlives the attempt that began it: a busy machine needs more time for one than an attempt has.
+    login: Option<JoinHandle<sqlx::Result<PgConnection>>>,
     scope: PlatformScope,
 }
 
 impl Line {
     pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options, connection: None, scope: PlatformScope(()) }
+        Self { options, connection: None, login: None, scope: PlatformScope(()) }
     }
 
     async fn connect(&mut self) -> sqlx::Result<PgConnection> {
-        match self.connection.take() {
-            Some(connection) => Ok(connection),
-            None => tokio::time::timeout(CONNECT, PgConnection::connect_with(&self.options))
-                .await
-                .unwrap_or_else(|_| Err(sqlx::Error::Protocol("no connection in time".into()))),
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
         }
+        let login = self.login.get_or_insert_with(|| tokio::spawn(log_in(self.options.clone())));
+        let outcome = login.await;
+        self.login = None;
+        outcome.unwrap_or_else(|_| Err(sqlx::Error::Protocol("the login was interrupted".into())))
     }
 
     /// Whether the store answers.
     pub(super) async fn probe(&mut self) -> bool {
-        let Ok(mut connection) = self.connect().await else { return false };
-        let alive = matches!(tokio::time::timeout(CONNECT, connection.ping()).await, Ok(Ok(())));
+        let Ok(Ok(mut connection)) = tokio::time::timeout(PROBE, self.connect()).await else { return false };
+        let alive = matches!(tokio::time::timeout(LOGIN, connection.ping()).await, Ok(Ok(())));
         if alive {
             self.connection = Some(connection);
         }
@@ -140,6 +145,11 @@ impl Line {
         self.connection = Some(connection);
         Ok(())
     }
+}
+
+async fn log_in(options: PgConnectOptions) -> sqlx::Result<PgConnection> {
+    let login = tokio::time::timeout(LOGIN, PgConnection::connect_with(&options));
+    login.await.unwrap_or_else(|_| Err(sqlx::Error::Protocol("no connection in time".into())))
 }
 
 enum Error {

@@ -1,7 +1,7 @@
 //! The poller: heads every 200 ms, changes as deltas, one acknowledgement for each new position.
 //!
 //! It has a connection of its own, so that no queue of requests delays a revocation, and it is what finds out that
-//! the store is back. A successful poll is the heartbeat; its age counts from the poll's start.
+//! the store is back. A successful poll is the heartbeat; its age counts from the poll's start, after a login.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,10 +24,10 @@ use super::{
     delta::{Delta, Revocations},
     load::{self, Heads},
 };
-use crate::{LoadFailure, Result, error::unavailable, replica, scope::PlatformScope};
+use crate::{LoadFailure, Result, connect::LOGIN, error::unavailable, replica, scope::PlatformScope};
 
 const INTERVAL: Duration = Duration::from_millis(200);
-/// Connecting, looking at the heads, acknowledging.
+/// Looking at the heads, acknowledging.
 const STEP: Duration = Duration::from_secs(1);
 /// Loading and compiling what changed, which may be everything.
 const LOAD: Duration = Duration::from_secs(60);
@@ -81,14 +81,12 @@ pub(super) async fn run(live: Arc<Live>, mut nudged: mpsc::Receiver<oneshot::Sen
 
 impl Poller {
     async fn poll(&mut self) -> bool {
-        let start = Instant::now();
-        let outcome = self.try_poll(start).await;
+        let outcome = self.try_poll().await;
         match &outcome {
             Ok(()) => self.live.store.is_back(),
             Err(error) => {
                 tracing::warn!(%error, "polling the feed failed");
-                // Until the next poll knows better, however long that one hangs.
-                self.live.store.is_away_for(2 * STEP);
+                self.live.store.is_away();
             }
         }
         if self.pruned.elapsed() > PRUNE {
@@ -99,15 +97,16 @@ impl Poller {
         outcome.is_ok()
     }
 
-    async fn try_poll(&mut self, start: Instant) -> Result<()> {
+    async fn try_poll(&mut self) -> Result<()> {
         // A step that fails drops the connection: whatever state it is in, the next poll starts afresh.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
                 let options = self.live.store.connect_options();
-                within(STEP, async { Ok(PgConnection::connect_with(options).await?) }).await?
+                within(LOGIN, async { Ok(PgConnection::connect_with(options).await?) }).await?
             }
         };
+        let start = Instant::now();
         let heads = within(STEP, load::heads(&self.scope, &mut connection)).await?;
         if self.position.as_ref() != Some(&heads.position) {
             within(LOAD, self.advance(&mut connection)).await?;
