@@ -10,11 +10,13 @@ mod certificates;
 mod folder;
 mod kubeconfig;
 mod launch;
+mod outage;
 mod parts;
 mod program;
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -41,7 +43,7 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(180);
 ///
 /// Fields are dropped in order: the programs end before their folder goes.
 pub struct ControlPlane {
-    programs: Vec<Program>,
+    programs: Mutex<Vec<Program>>,
     folder: Folder,
     parts: Parts,
 }
@@ -80,7 +82,7 @@ impl ControlPlane {
     async fn start_within(folder: Folder) -> anyhow::Result<Self> {
         let parts = Parts::locate().await?;
         let programs = launch::launch(folder.path(), &parts).await?;
-        Ok(Self { programs, folder, parts })
+        Ok(Self { programs: Mutex::new(programs), folder, parts })
     }
 
     /// Connects to the running control plane whose folder [`DIR_VARIABLE`] names.
@@ -93,7 +95,7 @@ impl ControlPlane {
     /// Connects to the control plane that runs in `dir`.
     pub async fn connect_to(dir: &Path) -> anyhow::Result<Self> {
         let control_plane =
-            Self { programs: Vec::new(), folder: Folder::of_another(dir), parts: Parts::locate().await? };
+            Self { programs: Mutex::default(), folder: Folder::of_another(dir), parts: Parts::locate().await? };
         let client = control_plane.client().await;
         if !launch::answers_ready(&client.with_context(|| not_running(dir))?).await {
             bail!(not_running(dir));
@@ -114,6 +116,11 @@ impl ControlPlane {
     /// A client with the administrator's rights.
     pub async fn client(&self) -> anyhow::Result<kube::Client> {
         self.client_as(&self.kubeconfig()).await
+    }
+
+    /// A client with the administrator's rights that sends each request once, for who tells failures on.
+    pub async fn faithful_client(&self) -> anyhow::Result<kube::Client> {
+        kubeconfig::client_with(&self.kubeconfig(), |config| config.default_retry = false).await
     }
 
     /// A client with the credentials of `kubeconfig`.
@@ -155,7 +162,8 @@ impl ControlPlane {
     /// Waits until a program of this control plane ends, which none should, and tells why.
     pub async fn failure(&mut self) -> anyhow::Error {
         loop {
-            if let Some(error) = self.programs.iter_mut().find_map(|program| program.check().err()) {
+            let programs = self.programs.get_mut().unwrap_or_else(PoisonError::into_inner);
+            if let Some(error) = programs.iter_mut().find_map(|program| program.check().err()) {
                 return error;
             }
             sleep(Duration::from_millis(500)).await;

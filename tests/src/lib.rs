@@ -4,13 +4,18 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod api;
+pub mod api_proxy;
 pub mod audit;
 pub mod chart;
 pub mod controlplane;
 pub mod database;
 pub mod dev;
 pub mod echo;
+pub mod fault;
+pub mod objects;
+pub mod operators;
 pub mod postgres;
+pub mod postgres_proxy;
 pub mod process;
 pub mod replicas;
 pub mod scratch;

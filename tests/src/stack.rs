@@ -125,19 +125,36 @@ impl Stack {
         installation: &str,
         issuer_base: &str,
     ) -> anyhow::Result<Process> {
-        let namespace = format!("operators-{}", self.id);
+        let namespace = self.lease_namespace();
         apply_to(cluster, &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n")).await?;
+        self.operator_through((&cluster.kubeconfig(), None), name, installation, issuer_base)
+    }
+
+    /// The namespace of the Leases.
+    pub fn lease_namespace(&self) -> String {
+        format!("operators-{}", self.id)
+    }
+
+    /// An operator that reaches the cluster by this kubeconfig and the database by this port: proxies, say. The namespace
+    /// of its Lease must be there.
+    pub fn operator_through(
+        &self,
+        (kubeconfig, database): (&Path, Option<u16>),
+        name: &str,
+        installation: &str,
+        issuer_base: &str,
+    ) -> anyhow::Result<Process> {
         let management = free_port()?;
         let flags = [
             ("--issuer-base", issuer_base.to_owned()),
             ("--installation", installation.to_owned()),
-            ("--lease-namespace", namespace),
+            ("--lease-namespace", self.lease_namespace()),
             ("--lease-name", format!("operator-{installation}")),
             ("--management-listen", format!("127.0.0.1:{management}")),
         ];
         let extra: Vec<String> = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
-        let kubeconfig = [("KUBECONFIG".to_owned(), cluster.kubeconfig().to_string_lossy().into_owned())];
-        self.spawn(name, "operator", None, &extra, &kubeconfig)
+        let kubeconfig = [("KUBECONFIG".to_owned(), kubeconfig.to_string_lossy().into_owned())];
+        self.spawn(name, "operator", database, &extra, &kubeconfig)
     }
 
     /// A server on this port; `through` replaces the database's port.

@@ -1,6 +1,6 @@
 //! What is said of each object of a tenant after a reconcile, and what each still needs.
 
-use authly_desired::{Effective, Object, Resolved, Verdict};
+use authly_desired::{Effective, Object, Reason, Resolved, Verdict};
 use authly_model::{
     client::{AuthMethod, Client},
     diff::Item,
@@ -165,7 +165,8 @@ impl<C: Cluster> Engine<C> {
         let Some(facts) = &entry.facts else { return };
         let status = condition::status(facts, &entry.seen, now);
         let task = Task::Status(reference.clone());
-        if condition::same(&status, &entry.seen) {
+        let held = entry.tenant.as_ref().is_some_and(|tenant| self.ledger.tenants.contains_key(tenant));
+        if condition::same(&status, &entry.seen) || (!held && is_known_orphan(facts, &entry.seen)) {
             entry.wanted = None;
             self.tasks.cancel(&task);
         } else {
@@ -173,6 +174,15 @@ impl<C: Cluster> Engine<C> {
             self.tasks.add(task, Instant::now());
         }
     }
+}
+
+/// Whether it has been said that the object's Tenant is missing, by this operator or one of another installation. Without a
+/// Tenant the object is nobody's: if each said it in its own words, they would take turns for ever.
+fn is_known_orphan(facts: &Facts, seen: &Value) -> bool {
+    let orphan = Reason::TenantNotFound.as_str();
+    facts.accepted.as_ref().err().is_some_and(|failing| failing.reason == orphan)
+        && seen.get("observedGeneration").and_then(Value::as_i64) == Some(facts.generation)
+        && condition::ready(seen).is_some_and(|(ready, reason, _)| !ready && reason == orphan)
 }
 
 /// What is known of an object that did not change since the process began.

@@ -36,10 +36,16 @@ pub(super) fn write_for_token(dir: &Path, token: &str) -> anyhow::Result<PathBuf
 
 /// A client with the credentials of the kubeconfig at `path`.
 pub(super) async fn client(path: &Path) -> anyhow::Result<kube::Client> {
+    client_with(path, |_| {}).await
+}
+
+/// As [`client`], with a configuration that is changed first.
+pub(super) async fn client_with(path: &Path, change: impl FnOnce(&mut kube::Config)) -> anyhow::Result<kube::Client> {
     let kubeconfig = Kubeconfig::read_from(path).with_context(|| format!("no kubeconfig at {}", path.display()))?;
     let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     // The control plane is on this machine, whatever the environment says of proxies.
     config.proxy_url = None;
+    change(&mut config);
     Ok(kube::Client::try_from(config)?)
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Program {
     name: &'static str,
     watchdog: Child,
     log: PathBuf,
+    path: PathBuf,
+    args: Vec<String>,
 }
 
 /// The program ended by itself.
@@ -59,7 +61,7 @@ impl Program {
             .process_group(0)
             .spawn()
             .with_context(|| format!("{name} does not start"))?;
-        Ok(Self { name, watchdog, log })
+        Ok(Self { name, watchdog, log, path: path.to_owned(), args: args.to_vec() })
     }
 
     /// Fails, with the end of its log, once the program has ended.
@@ -68,6 +70,25 @@ impl Program {
             Some(status) => bail!(Ended { name: self.name, status, log: self.log_end() }),
             None => Ok(()),
         }
+    }
+
+    /// Its name.
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Kills it, and runs it again with the same arguments.
+    pub(super) fn restart(&mut self) -> anyhow::Result<()> {
+        let folder = self.log.parent().context("the log is in a folder")?.to_owned();
+        drop(self.watchdog.stdin.take());
+        self.watchdog.wait()?;
+        *self = Self::spawn(self.name, &self.path, &self.args, &folder)?;
+        Ok(())
+    }
+
+    /// The value of one of its arguments, `--name=value`.
+    pub(super) fn argument(&self, name: &str) -> Option<&str> {
+        self.args.iter().find_map(|argument| argument.strip_prefix(name)?.strip_prefix('='))
     }
 
     /// The last lines of the log.
