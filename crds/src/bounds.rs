@@ -46,6 +46,14 @@ pub(crate) fn ttl(_: &mut SchemaGenerator) -> Schema {
     duration_between(1, 604_800, "a signed URL lives at least 1s and at most 7d")
 }
 
+pub(crate) fn rotation_period(_: &mut SchemaGenerator) -> Schema {
+    duration_between(10, 3_155_760_000, "a rotation period is at least 10s and at most 36525d")
+}
+
+pub(crate) fn rotation_overlap(_: &mut SchemaGenerator) -> Schema {
+    duration_between(0, 31_622_400, "an overlap is at most 366d")
+}
+
 pub(crate) fn retention_period(_: &mut SchemaGenerator) -> Schema {
     duration_between(0, 3_155_760_000, "a retention period is at most 36525d")
 }

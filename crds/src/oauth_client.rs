@@ -111,6 +111,7 @@ pub struct ClientCredentials {
 /// The Secret that receives a client's credentials.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = rotation_rule()))]
 pub struct ClientSecretTemplate {
     /// Its name. Default: `<name>-oauth`. Immutable.
     #[schemars(schema_with = "bounds::secret_name")]
@@ -124,6 +125,14 @@ pub struct ClientSecretTemplate {
     #[schemars(schema_with = "bounds::annotations")]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// How often its value changes by itself. Default: never, only on request.
+    #[schemars(schema_with = "bounds::rotation_period")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_every: Option<String>,
+    /// How long the value before still works after a change. Default: 24h.
+    #[schemars(schema_with = "bounds::rotation_overlap")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<String>,
 }
 
 /// What the operator reports of an OAuthClient.
@@ -150,10 +159,28 @@ pub struct OAuthClientStatus {
     #[schemars(schema_with = "status::short")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_name: Option<String>,
+    /// The beginning of the digest of the value in client_secret: it tells values apart.
+    #[schemars(schema_with = "status::short")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_fingerprint: Option<String>,
+    /// Since when that value serves.
+    #[schemars(schema_with = "status::time")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_rotated_at: Option<String>,
+    /// The value of the annotation authly.dev/rotate-requested-at that was handled last.
+    #[schemars(schema_with = "status::short")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_requested_at: Option<String>,
     /// The issuer of its tokens.
     #[schemars(schema_with = "status::short")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
+}
+
+fn rotation_rule() -> serde_json::Value {
+    let (every, overlap) = (rules::seconds("self.rotateEvery"), rules::seconds("self.overlap"));
+    let rule = format!("!has(self.rotateEvery) || (has(self.overlap) ? {overlap} : 86400) < {every}");
+    rules::rule(&rule, "overlap, 24h by default, is shorter than rotateEvery")
 }
 
 fn client_id(_: &mut SchemaGenerator) -> Schema {

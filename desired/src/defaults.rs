@@ -10,6 +10,12 @@ pub const INSTALLATION: &str = "default";
 pub const MIN_ACCESS_TOKEN_LIFETIME: Seconds = Seconds(10);
 /// The shortest and the longest `spec.purgeAfter` of a Tenant.
 pub(crate) const PURGE_AFTER: [Seconds; 2] = [Seconds(1), Seconds(3650 * 86_400)];
+/// `spec.credentials.secret.overlap` of an OAuthClient.
+pub const ROTATION_OVERLAP: Seconds = Seconds(86_400);
+/// The shortest and the longest `spec.credentials.secret.rotateEvery`.
+pub(crate) const ROTATION_PERIOD: (Seconds, Seconds) = (Seconds(10), Seconds(3_155_760_000));
+/// The longest `spec.credentials.secret.overlap`.
+pub(crate) const MAX_ROTATION_OVERLAP: Seconds = Seconds(31_622_400);
 /// `spec.methods` of a SignedUrlRoute.
 pub(crate) const METHODS: [crds::Method; 2] = [crds::Method::Get, crds::Method::Head];
 

@@ -23,10 +23,12 @@ mod purge;
 mod reconcile;
 mod replicas;
 mod retention;
+mod rotation;
 mod slots;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;
+mod triggers;
 mod work;
 
 use std::{
@@ -244,7 +246,7 @@ impl<C: Cluster> Engine<C> {
         let purge =
             (self.started && self.has_tombstones()).then(|| self.purge_read.map_or(now, |read| read + purge::READ));
         let load = (!self.started && !self.tasks.is_waiting(&Task::Load, now)).then_some(now);
-        [self.batch.due(), self.hash_batch.due(), self.tasks.next_retry(), poll, runs, purge, load]
+        [self.batch.due(), self.hash_batch.due(), self.tasks.next_due(), poll, runs, purge, load]
             .into_iter()
             .flatten()
             .min()

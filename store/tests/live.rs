@@ -6,17 +6,18 @@
 mod support;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use authly_model::{
+    client::SecretHash,
     diff::Change,
     feed::{Position, SHARDS},
     ids::{Kind, ObjectName, ObjectRef},
 };
 use authly_policies::{Redeem, Request};
-use authly_store::{LiveTenant, ReplicaRole, Role, StoreError};
+use authly_store::{Batch, LiveTenant, ReplicaRole, Role, StoreError};
 use futures::future::join_all;
 use sqlx::{Connection, PgConnection};
 use support::{
@@ -198,6 +199,42 @@ async fn a_client_is_never_served_older_than_acknowledged() {
     leader.apply(id, batch(vec![gone])).await.unwrap();
     assert!(server.live.refresh().await);
     assert!(get("shop.billing").await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_of_a_client_is_served_from_memory() {
+    let db = Database::new().await;
+    let leader = db.leader("default").await;
+    let (id, _) = new_tenant(&leader, "acme").await;
+    let proxy = Proxy::to(db.address()).await;
+    let server = Replica::start(db.try_store(Role::Server, Some(proxy.port)).await.unwrap(), ReplicaRole::Server).await;
+    let scope = server.scope(id);
+    let get = |client_id: &'static str| server.live.client(&scope, client_id);
+    assert!(get("shop.billing").await.unwrap().is_some() && get("shop.new").await.unwrap().is_none());
+    let hash = |n: u8| SecretHash { pepper_id: "p".to_owned(), digest: vec![n; 32] };
+    let hashes = vec![hash(2), hash(1)];
+    let secrets = BTreeMap::from([(ObjectName::new("shop", "billing"), hashes.clone())]);
+    leader.apply(id, Batch { secrets, ..Batch::default() }).await.unwrap();
+    leader.apply(id, batch(vec![put_client(&client("new"))])).await.unwrap();
+    let revision = leader.apply(id, batch(vec![put_client(&client("other"))])).await.unwrap();
+    eventually("it is acknowledged", || async {
+        leader.replicas().await.unwrap().iter().all(|replica| replica.position.has_passed(revision))
+    })
+    .await;
+    // Nothing can be read from here on.
+    proxy.close(true);
+    assert_eq!(get("shop.billing").await.unwrap().unwrap().secrets, hashes);
+    assert!(get("shop.new").await.unwrap().is_some(), "a negative entry became the client");
+    assert!(get("shop.other").await.is_err(), "what nobody asked for is not kept");
+    proxy.close(false);
+    let gone = Change::Delete(ObjectRef::new(Kind::OAuthClient, "shop", "billing"));
+    let revision = leader.apply(id, batch(vec![gone])).await.unwrap();
+    eventually("it is acknowledged", || async {
+        leader.replicas().await.unwrap().iter().all(|replica| replica.position.has_passed(revision))
+    })
+    .await;
+    proxy.close(true);
+    assert!(get("shop.billing").await.unwrap().is_none(), "it is known not to exist");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

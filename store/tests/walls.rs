@@ -93,6 +93,8 @@ async fn the_gateway_reads_no_client_secret_private_or_wrapped_key() {
     for call in [
         "list_clients(null)",
         "list_client_secrets(null)",
+        "load_clients(null, null)",
+        "load_client_secrets(null, null, null)",
         "revoke_tokens(null, null, null)",
         "revoke_urls(null, null, null, null, null)",
         "publish(null, null, null)",

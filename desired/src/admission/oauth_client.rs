@@ -1,10 +1,10 @@
 //! The CEL rules of OAuthClient.
 
-use authly_crds::{AuthMethod, ClientType, Jwk, Jwks, KeyType, OAuthClientSpec};
-use authly_model::tenant::MAX_ACCESS_TOKEN_LIFETIME;
+use authly_crds::{AuthMethod, ClientSecretTemplate, ClientType, Jwk, Jwks, KeyType, OAuthClientSpec};
+use authly_model::{duration::Seconds, tenant::MAX_ACCESS_TOKEN_LIFETIME};
 
 use super::{IMMUTABLE, Violation, between, metadata};
-use crate::defaults::MIN_ACCESS_TOKEN_LIFETIME;
+use crate::defaults::{MAX_ROTATION_OVERLAP, MIN_ACCESS_TOKEN_LIFETIME, ROTATION_OVERLAP, ROTATION_PERIOD};
 
 pub(super) fn check(old: Option<&OAuthClientSpec>, new: &OAuthClientSpec, found: &mut Vec<Violation>) {
     let uses_keys = uses_keys(new);
@@ -22,6 +22,7 @@ pub(super) fn check(old: Option<&OAuthClientSpec>, new: &OAuthClientSpec, found:
     between(lifetime, min, max, "spec.tokens.accessTokenLifetime", found);
     if let Some(credentials) = &new.credentials {
         let secret = &credentials.secret;
+        check_rotation(secret, found);
         for (what, map) in [("labels", &secret.labels), ("annotations", &secret.annotations)] {
             if !map.keys().all(|key| metadata::is_template_key(key)) {
                 found.push(Violation::new(format!("spec.credentials.secret.{what}"), metadata::KEY));
@@ -33,6 +34,19 @@ pub(super) fn check(old: Option<&OAuthClientSpec>, new: &OAuthClientSpec, found:
     }
     if let Some(old) = old {
         check_transition(old, new, found);
+    }
+}
+
+fn check_rotation(secret: &ClientSecretTemplate, found: &mut Vec<Violation>) {
+    let (min, max) = ROTATION_PERIOD;
+    between(secret.rotate_every.as_ref(), min.0, max.0, "spec.credentials.secret.rotateEvery", found);
+    between(secret.overlap.as_ref(), 0, MAX_ROTATION_OVERLAP.0, "spec.credentials.secret.overlap", found);
+    let seconds = |text: &String| text.parse::<Seconds>().ok();
+    let every = secret.rotate_every.as_ref().and_then(seconds);
+    let overlap = secret.overlap.as_ref().map_or(Some(ROTATION_OVERLAP), seconds);
+    if every.zip(overlap).is_some_and(|(every, overlap)| overlap >= every) {
+        let message = "overlap, 24h by default, is shorter than rotateEvery";
+        found.push(Violation::new("spec.credentials.secret.overlap", message));
     }
 }
 

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::programmed::Failing;
+use super::{programmed::Failing, rotation};
 
 /// What is known of an object.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub(super) struct Facts {
     pub(super) credentials: Result<(), Failing>,
     /// True when only a change of this object's spec can help.
     pub(super) stalled: bool,
+    /// What of a rotation is under way.
+    pub(super) rotating: Option<String>,
     /// The revision that carries the object.
     pub(super) revision: Option<String>,
     /// The kind's own fields.
@@ -64,6 +66,11 @@ pub(super) fn is_true(seen: &Value, kind: &str, generation: i64) -> bool {
     find(seen, kind).is_some_and(|c| c["status"] == "True" && c["observedGeneration"] == generation)
 }
 
+/// The message of a condition, if it is there.
+pub(super) fn message<'a>(status: &'a Value, kind: &str) -> Option<&'a str> {
+    find(status, kind)?.get("message")?.as_str()
+}
+
 /// The reason and message of Ready, for Events.
 pub(super) fn ready(status: &Value) -> Option<(bool, &str, &str)> {
     let ready = find(status, "Ready")?;
@@ -105,6 +112,10 @@ fn conditions(facts: &Facts) -> Vec<Condition> {
     if let Err(failing) = ready {
         let kind = if facts.stalled { "Stalled" } else { "Reconciling" };
         all.push(Condition { kind, holds: true, reason: failing.reason.clone(), message: failing.message.clone() });
+    }
+    if let Some(message) = &facts.rotating {
+        let (kind, reason) = (rotation::CONDITION, "Rotating".to_owned());
+        all.push(Condition { kind, holds: true, reason, message: message.clone() });
     }
     all
 }
@@ -159,6 +170,7 @@ mod tests {
             programmed: Ok(()),
             credentials: Ok(()),
             stalled: false,
+            rotating: None,
             revision: Some("3.7".to_owned()),
             fields: Map::new(),
         }
@@ -199,6 +211,8 @@ mod tests {
             summary(&denied),
             "Accepted=True/Accepted ResolvedRefs=False/SecretAccessDenied Programmed=True/Programmed Ready=False/SecretAccessDenied Reconciling=True/SecretAccessDenied"
         );
+        let rotating = Facts { rotating: Some("m".to_owned()), ..facts() };
+        assert!(summary(&rotating).ends_with("Ready=True/Programmed RotationInProgress=True/Rotating"));
     }
 
     #[test]

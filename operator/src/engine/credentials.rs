@@ -1,22 +1,24 @@
-//! The Secret of one client: reads it, takes the steps of [`super::slots`] that need the cluster, and says what the
-//! engine must do next (operator.md, rule 7).
+//! The generated Secret of one client: reads it, takes the steps of [`super::slots`] that need the cluster, and says what
+//! the engine must do next (operator.md, rule 7).
 //!
 //! A Secret without our mark is never touched. The value of a secret stays in this file and in the Secret.
 //! Losing the Secret by hand is a rotation: only the hash is kept, so a new value is made, and the old one stays valid
-//! until the new one works.
+//! for the overlap.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use authly_model::{client::SecretHash, ids::ObjectName};
+use authly_model::{client::SecretHash, clock::Clock, ids::ObjectName};
 use authly_secrets::{ClientSecret, UnlockedTenant};
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     cluster::{Cluster, ClusterError, SecretData, SecretObject, SecretWrite},
-    slots::{CURRENT, NEXT, Slots, Step, next_step},
+    slots::{CURRENT, Known, NEXT, PREVIOUS, Slots, Step, next_step},
+    triggers::ROTATE,
 };
 
 /// Reads and writes of one visit. More are needed only if someone else writes the same Secret all the time.
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 8;
 
 /// Everything that a visit of a client's Secret needs.
 #[derive(Debug, Clone)]
@@ -32,9 +34,46 @@ pub(super) struct Plan {
     pub(super) stored: Vec<SecretHash>,
     /// Whether every live server has them.
     pub(super) programmed: bool,
+    /// Whether a change of them was committed, and some server does not have it yet.
+    pub(super) under_way: bool,
+    pub(super) rotation: Rotation,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// When a client's secret changes, and how long the value before works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rotation {
+    /// The schedule; `None` rotates on request only.
+    pub(super) every: Option<SignedDuration>,
+    pub(super) overlap: SignedDuration,
+    /// What asks for a rotation; it counts once.
+    pub(super) requested: Option<String>,
+    /// The value that was there when the Secret was last looked at, and since when.
+    pub(super) since: Option<Since>,
+}
+
+/// Since when a value is in `client_secret`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Since {
+    /// The beginning of its digest: it tells values apart, and says nothing about them to who has no pepper.
+    pub(super) fingerprint: String,
+    pub(super) at: Timestamp,
 }
 
 /// What a visit found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Visited {
+    pub(super) visit: Visit,
+    pub(super) since: Option<Since>,
+    /// The request that is done.
+    pub(super) handled: Option<String>,
+    /// What is under way, in words; `None` while nothing is.
+    pub(super) rotating: Option<String>,
+    /// When to look again.
+    pub(super) due: Option<Timestamp>,
+}
+
+/// What the engine must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Visit {
     /// `client_secret` works.
@@ -42,11 +81,14 @@ pub(super) enum Visit {
     /// The store must hold exactly these hashes.
     Commit {
         hashes: Vec<SecretHash>,
-        /// Whether `client_secret` works already, and this only drops hashes.
+        /// Whether `client_secret` works already, and this is about other values.
         ready: bool,
     },
     /// `client_secret_next` waits for the servers.
-    Wait,
+    Wait {
+        /// Whether `client_secret` works meanwhile.
+        ready: bool,
+    },
 }
 
 /// Why a visit failed.
@@ -61,35 +103,39 @@ pub(super) enum CredentialsError {
 }
 
 /// Brings the Secret as far as it goes without the store.
-pub(super) async fn visit<C: Cluster>(cluster: &C, plan: &Plan) -> Result<Visit, CredentialsError> {
+pub(super) async fn visit<C: Cluster>(cluster: &C, plan: &Plan) -> Result<Visited, CredentialsError> {
+    let mut since = plan.rotation.since.clone();
     for _ in 0..ROUNDS {
         let found = cluster.secret(&plan.at).await?;
         if found.as_ref().is_some_and(|secret| secret.owner.as_deref() != Some(&plan.owner)) {
             return Err(CredentialsError::NotOurs(plan.at.clone()));
         }
-        let slots = found.as_ref().map(|secret| Slots::read(secret, &plan.keys)).unwrap_or_default();
+        let seen = Seen::new(plan, found.as_ref(), &mut since);
         let mut write = template(plan, found.as_ref());
-        match next_step(&slots, &plan.stored, plan.programmed) {
+        match next_step(&seen.slots, seen.known(plan)) {
             Step::Generate => {
                 let secret = ClientSecret::generate().map_err(|error| CredentialsError::Secrets(error.to_string()))?;
                 write.set.insert(NEXT.to_owned(), SecretData::new(secret.expose()));
-                // What is not a client secret of ours never stays where Pods read.
-                write.remove.push(CURRENT.to_owned());
+                if let Some(requested) = &plan.rotation.requested {
+                    write.annotations.insert(ROTATE.to_owned(), requested.clone());
+                }
+                if seen.slots.current.is_none() {
+                    // What is not a client secret of ours never stays where Pods read.
+                    write.remove.push(CURRENT.to_owned());
+                }
             }
             Step::Promote => {
-                let Some(value) = found.as_ref().and_then(|secret| secret.data.get(NEXT)) else { continue };
+                let Some(data) = found.as_ref().map(|secret| &secret.data) else { continue };
+                let Some(value) = data.get(NEXT) else { continue };
                 write.set.insert(CURRENT.to_owned(), value.clone());
                 write.remove.push(NEXT.to_owned());
+                if let (Some(before), Some(_)) = (data.get(CURRENT), &seen.slots.current) {
+                    write.set.insert(PREVIOUS.to_owned(), before.clone());
+                }
             }
+            Step::Retire => write.remove.push(PREVIOUS.to_owned()),
             step if found.as_ref().is_some_and(|secret| is_tidy(secret, &write)) => {
-                return Ok(match step {
-                    Step::Commit(hashes) => {
-                        let works = |current| slots.next.is_none() && plan.stored.contains(current);
-                        Visit::Commit { hashes, ready: slots.current.as_ref().is_some_and(works) }
-                    }
-                    Step::Wait => Visit::Wait,
-                    _ => Visit::Ready,
-                });
+                return Ok(seen.visited(plan, step));
             }
             // Labels, annotations or fixed keys drifted.
             _ => {}
@@ -100,6 +146,86 @@ pub(super) async fn visit<C: Cluster>(cluster: &C, plan: &Plan) -> Result<Visit,
         }
     }
     Err(ClusterError::Conflict.into())
+}
+
+/// A Secret as it was read, and what follows from its age.
+struct Seen {
+    slots: Slots,
+    since: Option<Since>,
+    /// The request that the newest value answered.
+    answered: Option<String>,
+    now: Timestamp,
+}
+
+impl Seen {
+    fn new(plan: &Plan, found: Option<&SecretObject>, since: &mut Option<Since>) -> Self {
+        let slots = found.map(|secret| Slots::read(secret, &plan.keys)).unwrap_or_default();
+        let answered = found.and_then(|secret| secret.annotations.get(ROTATE)).cloned();
+        let now = plan.clock.now();
+        *since = slots.current.as_ref().map(|current| age(current, since.take(), now));
+        Self { slots, since: since.clone(), answered, now }
+    }
+
+    /// The time after `client_secret` became what it is.
+    fn after(&self, duration: SignedDuration) -> Option<Timestamp> {
+        self.since.as_ref()?.at.checked_add(duration).ok()
+    }
+
+    fn is_requested(&self, plan: &Plan) -> bool {
+        plan.rotation.requested.is_some() && plan.rotation.requested != self.answered
+    }
+
+    fn known<'a>(&self, plan: &'a Plan) -> Known<'a> {
+        let rotation = &plan.rotation;
+        let scheduled = rotation.every.and_then(|every| self.after(every)).is_some_and(|due| due <= self.now);
+        Known {
+            stored: &plan.stored,
+            programmed: plan.programmed,
+            overlap_over: self.after(rotation.overlap).is_some_and(|end| end <= self.now),
+            rotate: scheduled || self.is_requested(plan),
+        }
+    }
+
+    fn visited(self, plan: &Plan, step: Step) -> Visited {
+        let ready = self.slots.current.as_ref().is_some_and(|current| plan.stored.contains(current));
+        let retires = self.slots.is_retiring(&plan.stored).then(|| self.after(plan.rotation.overlap)).flatten();
+        let rotates = plan.rotation.every.filter(|_| self.slots.next.is_none()).and_then(|every| self.after(every));
+        let due = [retires, rotates].into_iter().flatten().filter(|at| *at > self.now).min();
+        let rotating = self.rotating(plan, retires);
+        let handled = self.answered.filter(|_| self.slots.next.is_none());
+        let visit = match step {
+            Step::Commit(hashes) => Visit::Commit { hashes, ready },
+            Step::Wait => Visit::Wait { ready },
+            _ => Visit::Ready,
+        };
+        Visited { visit, since: self.since, handled, rotating, due }
+    }
+
+    fn rotating(&self, plan: &Plan, retires: Option<Timestamp>) -> Option<String> {
+        self.slots.current.as_ref()?;
+        if self.slots.next.is_some() {
+            return Some(
+                "a new client_secret is on its way to the servers; the old one serves until it works".to_owned(),
+            );
+        }
+        let Some(at) = retires else {
+            return plan.under_way.then(|| "the servers are learning which values work".to_owned());
+        };
+        let until = format!("the value before works until {at:.0}");
+        if self.is_requested(plan) {
+            return Some(format!("{until}; the rotation that was asked for begins then"));
+        }
+        Some(until)
+    }
+}
+
+/// Since when the value of this hash serves: as before, or from now on, rounded up to what status shows.
+fn age(current: &SecretHash, before: Option<Since>, now: Timestamp) -> Since {
+    let fingerprint: String = current.digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    before.filter(|since| since.fingerprint == fingerprint).unwrap_or_else(|| {
+        let at = Timestamp::from_second(now.as_second().saturating_add(1)).unwrap_or(now);
+        Since { fingerprint, at }
+    })
 }
 
 fn template(plan: &Plan, found: Option<&SecretObject>) -> SecretWrite {

@@ -9,7 +9,9 @@ use authly_model::{
 };
 use serde_json::Value;
 
-use super::{cluster::Target, condition::Facts, input::Declared, programmed::Failing};
+use super::{
+    cluster::Target, condition::Facts, input::Declared, programmed::Failing, rotation::Shown, triggers::Triggers,
+};
 
 /// An object and what is known of it.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(super) struct Entry {
     pub(super) generation: i64,
     pub(super) deleting: bool,
     pub(super) finalizer: bool,
+    /// What its annotations ask for.
+    pub(super) triggers: Triggers,
     /// The tenant that it is or names; unknown while it never parsed.
     pub(super) tenant: Option<String>,
     /// Why it is not one of its kind.
@@ -63,6 +67,8 @@ pub(super) struct Credentials {
     pub(super) outcome: Option<Result<(), Failing>>,
     /// The revision that carries the hashes.
     pub(super) carried: Option<Carried>,
+    /// What the last visit said of the value and its rotation; `None` before the first, and then what was seen holds.
+    pub(super) shown: Option<Shown>,
 }
 
 /// All objects.
@@ -85,15 +91,17 @@ impl Index {
     pub(super) fn declare(&mut self, declared: Declared) -> BTreeSet<String> {
         let reference = declared.target.object.clone();
         let old = self.entries.remove(&reference);
+        let triggers = declared.object.as_ref().map(Triggers::of).unwrap_or_default();
         let unchanged = old.as_ref().is_some_and(|old| {
-            (old.generation, old.deleting, old.finalizer, &old.target.uid)
-                == (declared.generation, declared.deleting, declared.finalizer, &declared.target.uid)
+            (old.generation, old.deleting, old.finalizer, &old.target.uid, &old.triggers)
+                == (declared.generation, declared.deleting, declared.finalizer, &declared.target.uid, &triggers)
                 && old.malformed.is_none()
                 && declared.object.is_ok()
         });
         let mut entry = old.unwrap_or_else(|| Entry::new(&declared));
         entry.target = declared.target;
         entry.seen = declared.status;
+        entry.triggers = triggers;
         (entry.generation, entry.deleting, entry.finalizer) =
             (declared.generation, declared.deleting, declared.finalizer);
         let mut touched = BTreeSet::new();
@@ -201,6 +209,7 @@ impl Entry {
             generation: declared.generation,
             deleting: declared.deleting,
             finalizer: declared.finalizer,
+            triggers: Triggers::default(),
             tenant: None,
             malformed: None,
             seen: Value::Null,

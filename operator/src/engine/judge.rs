@@ -18,6 +18,7 @@ use super::{
     ledger::Held,
     programmed::Failing,
     retention,
+    rotation::{self, Shown},
     tasks::Task,
 };
 
@@ -104,7 +105,7 @@ impl<C: Cluster> Engine<C> {
         let credentials = &mut entry.credentials;
         if client.auth_method == AuthMethod::PrivateKeyJwt {
             let had = credentials.client_id.take().is_some() || has_hashes;
-            (credentials.outcome, credentials.carried) = (None, None);
+            (credentials.outcome, credentials.carried, credentials.shown) = (None, None, Some(Shown::default()));
             if had && std::mem::take(&mut credentials.due) {
                 self.tasks.add_now(Task::Forget(reference.clone()));
             }
@@ -152,6 +153,7 @@ impl<C: Cluster> Engine<C> {
             programmed: Ok(()),
             credentials: Ok(()),
             stalled: true,
+            rotating: None,
             revision: None,
             fields: seen_fields(&entry.seen),
         });
@@ -222,6 +224,8 @@ fn facts(entry: &Entry, verdict: &Verdict, programmed: Result<(), Failing>) -> F
         kept.append(&mut fields);
         fields = kept;
     }
+    let shown = rotation::shown(entry.target.object.kind, entry.credentials.shown.as_ref(), &entry.seen);
+    shown.put(&mut fields);
     if entry.target.object.kind == Kind::RetentionPolicy
         && let Some(runs) = entry.runs.as_ref().or_else(|| entry.seen.get(retention::FIELD))
     {
@@ -235,6 +239,7 @@ fn facts(entry: &Entry, verdict: &Verdict, programmed: Result<(), Failing>) -> F
         programmed,
         credentials,
         stalled: verdict.stalled,
+        rotating: shown.rotating,
         revision: entry.carried.as_ref().map(|carried| carried.shown.clone()),
         fields,
     }

@@ -2,7 +2,7 @@
 //! (operator.md, rules 15 and 17).
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Instant,
 };
 
@@ -13,7 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::{
     backoff::Backoff,
     cluster::ClusterError,
-    credentials::{CredentialsError, Visit},
+    credentials::{CredentialsError, Visited},
 };
 
 /// How much runs at once.
@@ -44,7 +44,7 @@ pub(super) enum Done {
     /// The Secrets are gone.
     Forget(Result<(), ClusterError>),
     /// The visit's result.
-    Secret(Result<Visit, CredentialsError>),
+    Secret(Result<Visited, CredentialsError>),
     /// The status that was written, and the object's new version.
     Status(Value, Result<String, ClusterError>),
 }
@@ -56,6 +56,9 @@ pub(super) struct Tasks {
     running: HashSet<Task>,
     jobs: JoinSet<(Task, Done)>,
     backoff: Backoff<Task>,
+    /// Work of a later time, and that time.
+    later: BTreeSet<(Instant, Task)>,
+    times: HashMap<Task, Instant>,
 }
 
 impl Tasks {
@@ -72,9 +75,21 @@ impl Tasks {
         self.queue.insert(task);
     }
 
+    /// Queues work at a time, in the place of an earlier such wish; `None` withdraws it.
+    pub(super) fn at(&mut self, task: Task, at: Option<Instant>) {
+        if let Some(before) = self.times.remove(&task) {
+            self.later.remove(&(before, task.clone()));
+        }
+        if let Some(at) = at {
+            self.times.insert(task.clone(), at);
+            self.later.insert((at, task));
+        }
+    }
+
     /// Forgets queued work.
     pub(super) fn cancel(&mut self, task: &Task) {
         self.queue.remove(task);
+        self.at(task.clone(), None);
         self.backoff.succeeded(task);
     }
 
@@ -121,13 +136,18 @@ impl Tasks {
         self.backoff.is_waiting(task, now)
     }
 
-    /// When the next retry is due.
-    pub(super) fn next_retry(&self) -> Option<Instant> {
-        self.backoff.next()
+    /// When the next retry, or work of a later time, is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let timed = self.later.first().map(|(at, _)| *at);
+        [self.backoff.next(), timed].into_iter().flatten().min()
     }
 
-    /// The retries that are due; tenants are for the caller, the rest is queued.
+    /// The retries and timed work that are due; tenants are for the caller, the rest is queued.
     pub(super) fn retries(&mut self, now: Instant) -> Vec<String> {
+        while let Some((_, task)) = self.later.first().filter(|(at, _)| *at <= now).cloned() {
+            self.at(task.clone(), None);
+            self.add(task, now);
+        }
         let mut tenants = Vec::new();
         for task in self.backoff.take_due(now) {
             match task {

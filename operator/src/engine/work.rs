@@ -2,20 +2,23 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use authly_desired::Object;
+use authly_desired::{Object, defaults};
 use authly_model::{
     diff::Change,
+    duration::Seconds,
     ids::{Kind, ObjectRef},
 };
 use futures::{StreamExt, stream};
+use jiff::SignedDuration;
 
 use super::{
     Engine, EngineError,
     cluster::{Cluster, ClusterError, Notice, NoticeKind},
     condition,
-    credentials::{CredentialsError, Plan, Visit, visit},
+    credentials::{CredentialsError, Plan, Rotation, Visit, Visited, visit},
     index::{Carried, secret_place},
     programmed::Failing,
+    rotation::Shown,
     tasks::{Done, Task},
 };
 
@@ -101,6 +104,14 @@ impl<C: Cluster> Engine<C> {
             keys: held.keys.clone()?,
             stored: held.hashes.get(&object.object).cloned().unwrap_or_default(),
             programmed: entry.credentials.carried.as_ref().is_some_and(|carried| carried.passed),
+            under_way: entry.credentials.carried.as_ref().is_some_and(|carried| !carried.passed),
+            rotation: Rotation {
+                every: template.rotate_every.as_ref().map(|every| duration(Some(every), defaults::ROTATION_OVERLAP)),
+                overlap: duration(template.overlap.as_ref(), defaults::ROTATION_OVERLAP),
+                requested: entry.triggers.rotate.clone(),
+                since: entry.credentials.shown.clone().unwrap_or_else(|| Shown::seen(&entry.seen)).since,
+            },
+            clock: Arc::clone(&self.clock),
         })
     }
 
@@ -170,11 +181,12 @@ impl<C: Cluster> Engine<C> {
     fn finish_secret(
         &mut self,
         object: &ObjectRef,
-        result: Result<Visit, CredentialsError>,
+        result: Result<Visited, CredentialsError>,
     ) -> Result<(), EngineError> {
         let task = Task::Secret(object.clone());
-        if result.is_ok() {
+        if let Ok(visited) = &result {
             self.tasks.succeeded(&task);
+            self.note_visited(object, visited);
         }
         let tenant = self.index.entries.get(object).and_then(|entry| entry.tenant.clone()).unwrap_or_default();
         let revision = self.ledger.tenants.get(&tenant).map(|held| held.revision);
@@ -190,17 +202,17 @@ impl<C: Cluster> Engine<C> {
             "its secret is on the way to the servers; the Secret gets client_secret once it works",
         ));
         let mut later = None;
-        let outcome = match result {
+        let outcome = match result.map(|visited| visited.visit) {
             Ok(Visit::Commit { hashes, ready }) => {
                 later = Some(hashes);
                 if ready { Ok(()) } else { pending }
             }
-            Ok(Visit::Wait) => {
+            Ok(Visit::Wait { ready }) => {
                 if credentials.carried.is_none() {
                     credentials.carried = revision.map(Carried::new);
                 }
                 self.waiting_secrets.insert(object.clone());
-                pending
+                if ready { Ok(()) } else { pending }
             }
             Ok(Visit::Ready) => {
                 let arrived = credentials.carried.as_ref().is_none_or(|carried| carried.passed);
@@ -253,6 +265,11 @@ impl<C: Cluster> Engine<C> {
     fn is_deleting(&self, object: &ObjectRef) -> bool {
         self.index.entries.get(object).is_some_and(|entry| entry.deleting)
     }
+}
+
+/// A duration that admission has seen, or else the default.
+fn duration(text: Option<&String>, default: Seconds) -> SignedDuration {
+    SignedDuration::from_secs(text.and_then(|text| text.parse().ok()).unwrap_or(default).0)
 }
 
 fn failing(error: &CredentialsError) -> Failing {

@@ -1,26 +1,30 @@
 //! Clients on demand: a bounded cache, bounded negative entries, and no stale entry under any interleaving.
 //!
-//! A load is keyed by the tenant's generation, which every invalidation raises. What was read under an old generation
-//! is answered to those who asked before the invalidation, never kept, and never joined by a later request.
+//! A load is keyed by the tenant's generation, which every change raises. What was read under an old generation is
+//! answered to those who asked before the change, never kept, and never joined by a later request.
+//!
+//! What is kept and changed is read again by the poller, in the view of the position that it then acknowledges: an
+//! acknowledged secret is checked from memory, and no request waits for Postgres because a secret was rotated.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use authly_model::{
     client::{Client, SecretHash},
-    ids::TenantId,
+    ids::{ObjectName, TenantId},
 };
 use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
 use quick_cache::sync::Cache;
+use sqlx::PgConnection;
 
-use super::Caps;
-use crate::{Result, Store, StoreError, error::unavailable};
+use super::{Caps, load};
+use crate::{Result, Store, StoreError, error::unavailable, scope::PlatformScope};
 
 /// How long a miss may take.
 const LIMIT: Duration = Duration::from_millis(1500);
@@ -35,6 +39,8 @@ pub struct LiveClient {
 }
 
 type Key = (TenantId, Box<str>);
+/// Clients as they were read again; `None` does not exist any more.
+pub(super) type Reloaded = HashMap<Key, Option<Arc<LiveClient>>>;
 /// Of the whole cache, and of the tenant.
 type Generation = (u64, u64);
 type Loaded = std::result::Result<Option<Arc<LiveClient>>, Arc<StoreError>>;
@@ -127,14 +133,65 @@ impl Clients {
         loaded
     }
 
-    /// Forgets clients that changed. Afterwards nothing older is served to a later request.
-    pub(super) fn invalidate(&self, changed: impl IntoIterator<Item = (TenantId, String)>) {
+    /// Reads again, within the poller's view, what changed of what requests find here or are just reading.
+    pub(super) async fn reload(
+        &self,
+        scope: &PlatformScope,
+        view: &mut PgConnection,
+        changed: &[(TenantId, String)],
+    ) -> Result<Reloaded> {
+        let keys: Vec<Key> = {
+            let state = self.state();
+            let reading: HashSet<&Key> = state.loads.keys().map(|(key, _)| key).collect();
+            let keys = changed.iter().map(|(tenant, client_id)| (*tenant, Box::from(client_id.as_str())));
+            keys.filter(|key| self.known.get(key).is_some() || self.unknown.get(key).is_some() || reading.contains(key))
+                .collect()
+        };
+        if keys.is_empty() {
+            return Ok(Reloaded::new());
+        }
+        let mut clients = HashMap::new();
+        let mut reloaded: Reloaded = keys.iter().map(|key| (key.clone(), None)).collect();
+        for row in load::clients(scope, view, &keys).await? {
+            let key = (row.tenant, row.client_id.into_boxed_str());
+            match parse(&key.1, row.spec) {
+                Ok(client) => drop(clients.insert((row.tenant, row.object), (key, client))),
+                // Whoever asks for it reads it, and hears why it cannot be served.
+                Err(_) => drop(reloaded.remove(&key)),
+            }
+        }
+        let mut secrets: HashMap<(TenantId, ObjectName), Vec<SecretHash>> = HashMap::new();
+        for (owner, hash) in load::client_secrets(scope, view, clients.keys()).await? {
+            secrets.entry(owner).or_default().push(hash);
+        }
+        for (owner, (key, client)) in clients {
+            let secrets = secrets.remove(&owner).unwrap_or_default();
+            reloaded.insert(key, Some(Arc::new(LiveClient { client, secrets })));
+        }
+        Ok(reloaded)
+    }
+
+    /// Puts what was read again in the place of what changed, and forgets the rest of it. Afterwards nothing older is
+    /// served to a later request.
+    pub(super) fn replace(&self, changed: impl IntoIterator<Item = (TenantId, String)>, mut reloaded: Reloaded) {
         let mut state = self.state();
         for (tenant, client_id) in changed {
             *state.tenants.entry(tenant).or_default() += 1;
             let key = (tenant, client_id.into_boxed_str());
-            self.known.remove(&key);
-            self.unknown.remove(&key);
+            match reloaded.remove(&key) {
+                Some(Some(client)) => {
+                    self.unknown.remove(&key);
+                    self.known.insert(key, client);
+                }
+                Some(None) => {
+                    self.known.remove(&key);
+                    self.unknown.insert(key, ());
+                }
+                None => {
+                    self.known.remove(&key);
+                    self.unknown.remove(&key);
+                }
+            }
         }
     }
 
@@ -149,6 +206,10 @@ impl Clients {
 
 fn interrupted() -> Arc<StoreError> {
     Arc::new(unavailable("reading the client was interrupted"))
+}
+
+fn parse(client_id: &str, spec: serde_json::Value) -> Result<Client> {
+    serde_json::from_value(spec).map_err(|e| StoreError::Damaged(format!("client `{client_id}`: {e}")))
 }
 
 async fn read(store: &Store, tenant: TenantId, client_id: &str) -> Result<Option<Arc<LiveClient>>> {
@@ -166,8 +227,7 @@ async fn read(store: &Store, tenant: TenantId, client_id: &str) -> Result<Option
     .map_err(|e| store.failed(e))?;
     tx.commit().await.map_err(|e| store.failed(e))?;
     let Some(first) = rows.first() else { return Ok(None) };
-    let client: Client = serde_json::from_value(first.spec.clone())
-        .map_err(|e| StoreError::Damaged(format!("client `{client_id}`: {e}")))?;
+    let client = parse(client_id, first.spec.clone())?;
     let secrets = rows
         .into_iter()
         .filter_map(|row| Some(SecretHash { pepper_id: row.pepper_id?, digest: row.digest? }))

@@ -1,6 +1,7 @@
 //! What the poller reads: heads, changes, and rows of many tenants, all in one consistent view.
 
 use authly_model::{
+    client::SecretHash,
     feed::{Position, SHARDS},
     ids::{ObjectName, TenantId},
 };
@@ -39,6 +40,14 @@ pub(super) struct TenantRow {
 /// A row of an object below a tenant.
 pub(super) struct ObjectRow {
     pub(super) tenant: TenantId,
+    pub(super) object: ObjectName,
+    pub(super) spec: Value,
+}
+
+/// A row of a client.
+pub(super) struct ClientRow {
+    pub(super) tenant: TenantId,
+    pub(super) client_id: String,
     pub(super) object: ObjectName,
     pub(super) spec: Value,
 }
@@ -228,4 +237,64 @@ pub(super) async fn url_revocations(
             Ok((TenantId(r.tenant_id), UrlRevocation { target, before: r.before, expires_at: r.expires_at.0 }))
         })
         .collect()
+}
+
+/// Clients by their ids. Role server.
+pub(super) async fn clients(
+    _: &PlatformScope,
+    conn: &mut PgConnection,
+    named: &[(TenantId, Box<str>)],
+) -> Result<Vec<ClientRow>> {
+    let (tenants, client_ids): (Vec<Uuid>, Vec<String>) =
+        named.iter().map(|(tenant, client_id)| (tenant.0, client_id.to_string())).unzip();
+    let rows = sqlx::query!(
+        r#"-- roles: server
+        SELECT tenant_id AS "tenant_id!", client_id AS "client_id!", namespace AS "namespace!", name AS "name!",
+            spec AS "spec!" FROM load_clients($1, $2)"#,
+        &tenants,
+        &client_ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| ClientRow {
+            tenant: TenantId(r.tenant_id),
+            client_id: r.client_id,
+            object: ObjectName::new(r.namespace, r.name),
+            spec: r.spec,
+        })
+        .collect())
+}
+
+/// The hashes of the secrets of clients, in order of their slots. Role server.
+pub(super) async fn client_secrets<'a>(
+    _: &PlatformScope,
+    conn: &mut PgConnection,
+    owners: impl Iterator<Item = &'a (TenantId, ObjectName)>,
+) -> Result<Vec<((TenantId, ObjectName), SecretHash)>> {
+    let (mut tenants, mut namespaces, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    for (tenant, object) in owners {
+        tenants.push(tenant.0);
+        namespaces.push(object.namespace.clone());
+        names.push(object.name.clone());
+    }
+    let rows = sqlx::query!(
+        r#"-- roles: server
+        SELECT tenant_id AS "tenant_id!", namespace AS "namespace!", name AS "name!", pepper_id AS "pepper_id!",
+            digest AS "digest!" FROM load_client_secrets($1, $2, $3)"#,
+        &tenants,
+        &namespaces,
+        &names
+    )
+    .fetch_all(conn)
+    .await?;
+    let owner = |tenant, namespace, name| (TenantId(tenant), ObjectName::new(namespace, name));
+    Ok(rows
+        .into_iter()
+        .map(|r| {
+            let hash = SecretHash { pepper_id: r.pepper_id, digest: r.digest };
+            (owner(r.tenant_id, r.namespace, r.name), hash)
+        })
+        .collect())
 }

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::{
     Live, Snapshot,
     build::{self, Rows},
+    clients::Reloaded,
     delta::{Delta, Revocations},
     load::{self, Heads},
 };
@@ -34,6 +35,13 @@ const LOAD: Duration = Duration::from_secs(60);
 /// A third of the lease (10 s), so that one lost renewal does not lapse it.
 const RENEW: Duration = Duration::from_secs(3);
 const PRUNE: Duration = Duration::from_secs(10);
+
+/// What was read of a delta, in one view.
+struct Loaded {
+    rows: Rows,
+    revoked: Revocations,
+    clients: Reloaded,
+}
 
 struct Poller {
     live: Arc<Live>,
@@ -134,13 +142,15 @@ impl Poller {
         let new: Vec<Uuid> =
             rows.tenants.iter().filter(|t| delta.all || known.tenant(t.id).is_none()).map(|t| t.id.0).collect();
         let revoked = delta.revocations(&self.scope, &mut view, &new, self.live.clock.now()).await?;
+        let clients = self.live.clients.reload(&self.scope, &mut view, &delta.clients).await?;
         view.rollback().await?;
         // At once, for the tenants that are known: compiling what else changed may take its time.
         add(&known, &revoked);
-        self.apply(heads.position, delta, rows, &revoked).await
+        self.apply(heads.position, delta, Loaded { rows, revoked, clients }).await
     }
 
-    async fn apply(&mut self, position: Position, delta: Delta, rows: Rows, revoked: &Revocations) -> Result<()> {
+    async fn apply(&mut self, position: Position, delta: Delta, loaded: Loaded) -> Result<()> {
+        let Loaded { rows, revoked, clients } = loaded;
         let last = self.live.snapshot();
         self.generation += 1;
         let gone = delta.gone(&rows);
@@ -165,12 +175,12 @@ impl Poller {
         } else {
             last.moved(position.clone())
         };
-        add(&next, revoked);
-        // Clients go before the position moves: "I serve nothing older than this" includes them.
+        add(&next, &revoked);
+        // Clients change before the position moves: "I serve nothing older than this" includes them.
         if delta.all {
             self.live.clients.clear()
         } else {
-            self.live.clients.invalidate(delta.clients)
+            self.live.clients.replace(delta.clients, clients)
         }
         self.live.snapshot.store(Arc::new(next));
         self.position = Some(position);

@@ -1,26 +1,51 @@
-//! The Secret of one client, killed at every write, and everything that people do to it by hand.
+//! The Secret of one client, killed at every write, rotated, and everything that people do to it by hand.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use authly_model::{
     client::SecretHash,
+    clock::Clock,
     ids::{ObjectName, TenantId},
     key::Algorithm,
 };
 use authly_secrets::{ClientSecret, Kek, KekRing, KekSource, UnlockedTenant, generate_kek, generate_tenant_keys};
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::cluster::{FakeCluster, Fault};
 use crate::engine::{
     SecretData, SecretObject,
-    credentials::{CredentialsError, Plan, Visit, visit},
-    slots::{CURRENT, NEXT},
+    credentials::{CredentialsError, Plan, Rotation, Visit, Visited, visit},
+    slots::{CURRENT, NEXT, PREVIOUS},
 };
+
+/// An hour of overlap, unless a test says otherwise.
+const OVERLAP: SignedDuration = SignedDuration::from_secs(3600);
 
 /// A client, its Secret and the hashes in the store.
 struct World {
     cluster: FakeCluster,
     plan: Plan,
+    clock: Arc<Hands>,
+    last: Option<Visited>,
+    /// Every value that was in `client_secret`, and since when.
+    served: Vec<(SecretHash, Timestamp)>,
+}
+
+/// A clock that is set by hand.
+#[derive(Debug, Default)]
+struct Hands(AtomicI64);
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(1_795_000_000 + self.0.load(Ordering::SeqCst)).unwrap()
+    }
 }
 
 fn keys() -> Arc<UnlockedTenant> {
@@ -31,6 +56,7 @@ fn keys() -> Arc<UnlockedTenant> {
 }
 
 fn world() -> World {
+    let clock = Arc::new(Hands::default());
     let plan = Plan {
         at: ObjectName::new("shop", "billing-oauth"),
         owner: "default/OAuthClient/shop/billing".to_owned(),
@@ -40,8 +66,11 @@ fn world() -> World {
         keys: keys(),
         stored: Vec::new(),
         programmed: false,
+        under_way: false,
+        rotation: Rotation { every: None, overlap: OVERLAP, requested: None, since: None },
+        clock: clock.clone(),
     };
-    World { cluster: FakeCluster::default(), plan }
+    World { cluster: FakeCluster::default(), plan, clock, last: None, served: Vec::new() }
 }
 
 impl World {
@@ -57,13 +86,27 @@ impl World {
 
     /// What the engine does with the result of a visit; true once the client is ready.
     async fn step(&mut self) -> Result<bool, CredentialsError> {
-        match visit(&self.cluster, &self.plan).await? {
-            Visit::Ready => return Ok(true),
-            Visit::Wait => self.plan.programmed = true,
+        let visited = visit(&self.cluster, &self.plan).await?;
+        self.plan.rotation.since.clone_from(&visited.since);
+        self.last = Some(visited.clone());
+        match visited.visit {
+            Visit::Ready => {
+                self.holds();
+                return Ok(true);
+            }
+            Visit::Wait { .. } => self.plan.programmed = true,
             Visit::Commit { hashes, .. } => (self.plan.stored, self.plan.programmed) = (hashes, false),
         }
         self.holds();
         Ok(false)
+    }
+
+    fn last(&self) -> &Visited {
+        self.last.as_ref().unwrap()
+    }
+
+    fn pass(&self, duration: SignedDuration) {
+        self.clock.0.fetch_add(duration.as_secs() + 1, Ordering::SeqCst);
     }
 
     async fn settle(&mut self) {
@@ -76,17 +119,25 @@ impl World {
         panic!("not ready after 20 steps");
     }
 
-    /// What a Pod reads works, always.
-    fn holds(&self) {
+    /// What a Pod reads works, always, and what it read before works for the overlap.
+    fn holds(&mut self) {
+        let now = self.clock.now();
         if let Some(current) = self.hash(CURRENT) {
             assert!(self.plan.stored.contains(&current), "client_secret does not work");
+            if self.served.last().is_none_or(|(last, _)| *last != current) {
+                self.served.push((current, now));
+            }
+        }
+        if let [.., (before, _), (_, since)] = self.served.as_slice() {
+            let over = since.checked_add(self.plan.rotation.overlap).unwrap() <= now;
+            assert!(over || self.plan.stored.contains(before), "the value before was cut short");
         }
     }
 
     fn is_settled(&self) {
         let secret = self.secret().unwrap();
         assert_eq!(self.plan.stored, [self.hash(CURRENT).unwrap()], "one hash, that of the value");
-        assert!(!secret.data.contains_key(NEXT));
+        assert!(!secret.data.contains_key(NEXT) && !secret.data.contains_key(PREVIOUS));
         assert_eq!(secret.data["client_id"].text(), Some("shop.billing"));
         assert_eq!(secret.labels["team"], "shop");
     }
@@ -95,10 +146,11 @@ impl World {
 #[tokio::test]
 async fn client_secret_appears_only_once_it_works() {
     let mut world = world();
-    assert!(matches!(visit(&world.cluster, &world.plan).await, Ok(Visit::Commit { ready: false, .. })));
+    let first = visit(&world.cluster, &world.plan).await.unwrap();
+    assert!(matches!(first.visit, Visit::Commit { ready: false, .. }) && first.rotating.is_none());
     assert!(world.hash(NEXT).is_some() && world.hash(CURRENT).is_none());
     world.step().await.unwrap();
-    assert!(matches!(visit(&world.cluster, &world.plan).await, Ok(Visit::Wait)));
+    assert_eq!(visit(&world.cluster, &world.plan).await.unwrap().visit, Visit::Wait { ready: false });
     assert!(world.hash(CURRENT).is_none());
     world.settle().await;
     world.is_settled();
@@ -117,8 +169,86 @@ async fn a_kill_at_any_write_converges_to_one_value_and_one_hash() {
             world.cluster.state().fault = Some((at, fault));
             world.plan.programmed = false;
             world.settle().await;
+            world.pass(OVERLAP);
+            world.settle().await;
             world.is_settled();
         }
+    }
+}
+
+#[tokio::test]
+async fn a_kill_at_any_write_of_a_rotation_converges_and_the_value_before_works_for_the_overlap() {
+    for at in 0..4 {
+        for fault in [Fault::Lost, Fault::Unanswered] {
+            let mut world = world();
+            world.settle().await;
+            let before = world.hash(CURRENT);
+            world.plan.rotation.requested = Some("now".to_owned());
+            world.cluster.state().fault = Some((at, fault));
+            world.settle().await;
+            let current = world.hash(CURRENT);
+            assert!(current.is_some() && current != before && world.hash(PREVIOUS) == before);
+            // A process that starts anew and finds an old status, or none, keeps it for longer, never for shorter.
+            world.plan.rotation.since = None;
+            world.settle().await;
+            world.pass(OVERLAP);
+            world.settle().await;
+            world.is_settled();
+            assert_eq!(world.hash(CURRENT), current, "one request, one rotation");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_counts_once_and_waits_for_the_overlap_of_the_one_before() {
+    let mut world = world();
+    world.plan.rotation.requested = Some("1".to_owned());
+    world.settle().await;
+    let first = world.hash(CURRENT).unwrap();
+    assert_eq!(world.last().handled.as_deref(), Some("1"), "a new value answers what was asked before");
+    assert!(world.last().rotating.is_none() && world.last().due.is_none());
+    world.plan.rotation.requested = Some("2".to_owned());
+    world.settle().await;
+    let second = world.hash(CURRENT).unwrap();
+    assert_ne!(first, second);
+    assert_eq!(world.last().handled.as_deref(), Some("2"));
+    let end = world.last().due.unwrap();
+    assert!(world.last().rotating.as_ref().unwrap().contains("works until"), "{:?}", world.last());
+    world.plan.rotation.requested = Some("3".to_owned());
+    world.settle().await;
+    assert_eq!(world.hash(CURRENT).as_ref(), Some(&second));
+    assert_eq!(world.last().handled.as_deref(), Some("2"));
+    assert!(world.last().rotating.as_ref().unwrap().contains("begins then") && world.last().due == Some(end));
+    world.pass(OVERLAP);
+    world.settle().await;
+    assert_eq!(world.last().handled.as_deref(), Some("3"));
+    assert_eq!(world.hash(PREVIOUS), Some(second));
+    assert_eq!(world.plan.stored.len(), 2, "the first is dropped");
+    world.plan.rotation.requested = None;
+    world.pass(OVERLAP);
+    world.settle().await;
+    world.is_settled();
+}
+
+#[tokio::test]
+async fn a_schedule_rotates_when_its_time_has_come_and_no_overlap_is_no_overlap() {
+    let mut world = world();
+    world.plan.rotation.every = Some(SignedDuration::from_secs(7200));
+    world.plan.rotation.overlap = SignedDuration::ZERO;
+    world.settle().await;
+    for _ in 0..3 {
+        let before = world.hash(CURRENT);
+        let due = world.last().due.unwrap();
+        assert_eq!(due, world.last().since.as_ref().unwrap().at + SignedDuration::from_secs(7200));
+        world.pass(SignedDuration::from_secs(7100));
+        world.settle().await;
+        assert_eq!(world.hash(CURRENT), before);
+        world.pass(SignedDuration::from_secs(100));
+        world.settle().await;
+        assert_ne!(world.hash(CURRENT), before);
+        world.pass(SignedDuration::from_secs(1));
+        world.settle().await;
+        world.is_settled();
     }
 }
 
@@ -143,6 +273,9 @@ async fn the_lost_value_works_until_its_successor_does() {
     world.step().await.unwrap();
     assert_eq!(world.plan.stored.len(), 2);
     assert!(world.plan.stored.contains(&lost));
+    world.settle().await;
+    assert!(world.plan.stored.contains(&lost), "for the overlap");
+    world.pass(OVERLAP);
     world.settle().await;
     world.is_settled();
     assert!(!world.plan.stored.contains(&lost));
@@ -198,6 +331,8 @@ async fn a_value_that_is_no_client_secret_is_replaced() {
         secret.data.insert(CURRENT.to_owned(), SecretData::new("changeme"));
     }
     world.plan.programmed = false;
+    world.settle().await;
+    world.pass(OVERLAP);
     world.settle().await;
     world.is_settled();
 }

@@ -1,0 +1,107 @@
+//! Rotation of client secrets (issue 4, section 2): two servers, an operator and a real API server, with clients that read their
+//! Secret and ask for tokens all the time. Whatever rotates, none of them ever sees a failure.
+//!
+//! A value works from the moment when it is in the Secret until `overlap` after it was replaced, so an answer counts if it
+//! came within `overlap` of the look at the Secret; slower ones say nothing, and must be few. `AUTHLY_LONG=1` rotates ten times.
+
+#[path = "rotation_clients/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use authly_tests::process::eventually;
+use serde_json::json;
+
+use world::{OVERLAP, World, long};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// For what waits for the operator, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_client_that_reads_its_secret_sees_a_failure_through_rotations() {
+    let mut world = World::start(true).await;
+    let traffic = world.traffic("billing", 2);
+    let scheduled = world.traffic("hourly", 1);
+    let mut values = vec![world.value("billing", "client_secret").await.unwrap()];
+    let hourly = world.value("hourly", "client_secret").await.unwrap();
+    let rounds = if long() { 10 } else { 2 };
+    for round in 1..=rounds {
+        let asked = format!("round {round}");
+        let stopped = round == 1;
+        if stopped {
+            world.servers[1].process.signal("STOP").unwrap();
+        }
+        world.annotate("billing", "authly.dev/rotate-requested-at", &asked).await;
+        if stopped {
+            // A server that has not acknowledged the hash holds the Secret back.
+            eventually("the next value is on its way", PATIENCE, || world.value("billing", "client_secret_next"))
+                .await
+                .unwrap();
+            tokio::time::sleep(SECOND).await;
+            assert_eq!(world.value("billing", "client_secret").await.as_ref().ok(), values.last());
+            world.servers[1].process.signal("CONT").unwrap();
+        }
+        if long() && round == 5 {
+            world.kill_operator().await;
+        }
+        let before = values.last().cloned().unwrap();
+        let value = eventually("the value changed", PATIENCE, || async {
+            let value = world.value("billing", "client_secret").await?;
+            anyhow::ensure!(value != before, "not yet");
+            Ok(value)
+        })
+        .await
+        .unwrap();
+        assert!(!values.contains(&value), "a value came back");
+        assert_eq!(world.value("billing", "client_secret_previous").await.unwrap(), before);
+        values.push(value.clone());
+        // Everything is over once the value before is gone.
+        world.settled("billing", &asked).await;
+        assert!(world.value("billing", "client_secret_previous").await.is_err());
+        for server in &world.servers {
+            assert_eq!(world.token(server.port, "billing", &value).await.unwrap(), 200);
+            assert_eq!(world.token(server.port, "billing", &before).await.unwrap(), 401, "it outlived its overlap");
+        }
+    }
+    // The schedule asked for nobody's leave.
+    eventually("the schedule rotated", PATIENCE, || async {
+        anyhow::ensure!(world.value("hourly", "client_secret").await? != hourly, "not yet");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    for traffic in [traffic, scheduled] {
+        let seen = traffic.stop().await;
+        println!("{seen:?}");
+        assert!(seen.failures.is_empty(), "{:#?}", seen.failures);
+        assert!(seen.answered > 50 && seen.late * 2 < seen.answered, "{seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_secret_is_replaced_and_the_lost_value_works_for_the_overlap() {
+    let world = World::start(false).await;
+    let port = world.servers[0].port;
+    let lost = world.value("billing", "client_secret").await.unwrap();
+    world.kubectl(&["delete", "secret", "billing-oauth"]).await;
+    let value = eventually("there is a new value", PATIENCE, || async {
+        let value = world.value("billing", "client_secret").await?;
+        // The overlap has just begun.
+        anyhow::ensure!(world.token(port, "billing", &lost).await? == 200, "the lost value was cut short");
+        Ok(value)
+    })
+    .await
+    .unwrap();
+    assert_ne!(value, lost);
+    assert_eq!(world.token(port, "billing", &value).await.unwrap(), 200);
+    eventually("the lost value is dropped", OVERLAP + PATIENCE, || async {
+        anyhow::ensure!(world.token(port, "billing", &lost).await? == 401, "not yet");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let status = world.status("billing").await;
+    assert_eq!(status["rotateRequestedAt"], json!(null));
+    assert!(status["secretRotatedAt"].is_string() && status["secretFingerprint"].is_string(), "{status}");
+}
