@@ -14,6 +14,10 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// What decides at forward-auth and has a hyphen in its name.
+const DECISIVE: [&str; 6] =
+    ["x-forwarded-method", "x-forwarded-host", "x-forwarded-uri", "x-forwarded-proto", "x-forwarded-for", "user-agent"];
+
 /// A request as it will be judged. It holds the link itself, so it does not print.
 #[derive(Clone, Copy)]
 pub(crate) struct Presented<'a> {
@@ -39,21 +43,22 @@ impl<'a> Presented<'a> {
 
     /// Of the request that another proxy asks about. The caller has checked that the peer is a configured one.
     pub(crate) fn to_forward_auth(headers: &'a HeaderMap, peer: IpAddr, peers: &Networks) -> Result<Self, Refused> {
-        let required = |name: &HeaderName, alias| {
-            one(headers, name, alias)?.ok_or(Refused::NotCanonical(
+        refuse_aliases(headers, &DECISIVE)?;
+        let required = |name: &HeaderName| {
+            one(headers, name)?.ok_or(Refused::NotCanonical(
                 "forward-auth needs X-Forwarded-Method, X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-Uri",
             ))
         };
-        let scheme = required(&FORWARDED_PROTO, "x_forwarded_proto")?;
+        let scheme = required(&FORWARDED_PROTO)?;
         if !matches!(scheme, "http" | "https") {
             return Err(Refused::NotCanonical("X-Forwarded-Proto must be http or https"));
         }
-        let host = required(&FORWARDED_HOST, "x_forwarded_host")?;
+        let host = required(&FORWARDED_HOST)?;
         let default_port = if scheme == "https" { ":443" } else { ":80" };
         Ok(Self {
-            method: required(&FORWARDED_METHOD, "x_forwarded_method")?,
+            method: required(&FORWARDED_METHOD)?,
             host: host.strip_suffix(default_port).unwrap_or(host),
-            target: required(&FORWARDED_URI, "x_forwarded_uri")?,
+            target: required(&FORWARDED_URI)?,
             address: ClientAddress::decide(peer, peers, headers).0,
             headers,
         })
@@ -73,12 +78,13 @@ impl<'a> Presented<'a> {
 
     /// The raw `Origin`. Asking proxies pass it on as the client sent it.
     pub(crate) fn origin(&self) -> Result<Option<&'a [u8]>, Refused> {
-        raw(self.headers, &header::ORIGIN, None)
+        raw(self.headers, &header::ORIGIN)
     }
 
     /// The raw `User-Agent`, in the same way.
     pub(crate) fn user_agent(&self) -> Result<Option<&'a [u8]>, Refused> {
-        raw(self.headers, &header::USER_AGENT, Some("user_agent"))
+        refuse_aliases(self.headers, &["user-agent"])?;
+        raw(self.headers, &header::USER_AGENT)
     }
 }
 
@@ -104,29 +110,60 @@ pub(crate) fn without_token(cookies: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&left.join(&b"; "[..])).ok()
 }
 
+/// Refuses a header that whoever maps `_` to `-`, as CGI and its heirs do, takes for one of `names`: `X-Forwarded_Method` too.
+fn refuse_aliases(headers: &HeaderMap, names: &[&str]) -> Result<(), Refused> {
+    let same = |one: u8, other: u8| one == other || (one == b'_' && other == b'-');
+    let is_alias = |name: &str| {
+        let of = |decisive: &&str| {
+            name.len() == decisive.len() && name.bytes().zip(decisive.bytes()).all(|(a, b)| same(a, b))
+        };
+        name.contains('_') && names.iter().any(of)
+    };
+    if headers.keys().any(|name| is_alias(name.as_str())) { Err(AMBIGUOUS) } else { Ok(()) }
+}
+
 /// The text of a header that may stand once.
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName, alias: &'static str) -> Result<Option<&'a str>, Refused> {
-    let value = raw(headers, name, Some(alias))?;
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refused> {
+    let value = raw(headers, name)?;
     value.map(|value| std::str::from_utf8(value).ok().filter(|text| text.is_ascii()).ok_or(AMBIGUOUS)).transpose()
 }
 
-/// The bytes of a header that may stand once. Its alias with underscores is a second one.
-fn raw<'a>(headers: &'a HeaderMap, name: &HeaderName, alias: Option<&str>) -> Result<Option<&'a [u8]>, Refused> {
+/// The bytes of a header that may stand once.
+fn raw<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, Refused> {
     let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() || alias.is_some_and(|alias| headers.contains_key(alias)) {
+    let value = values.next();
+    if values.next().is_some() {
         return Err(AMBIGUOUS);
     }
-    Ok(Some(value.as_bytes()))
+    Ok(value.map(HeaderValue::as_bytes))
 }
 
 const AMBIGUOUS: Refused = Refused::NotCanonical("a header that decides about the URL is given twice or is not ASCII");
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{tokens, without_token};
+    use super::{DECISIVE, refuse_aliases, tokens, without_token};
+
+    /// Every mixture of hyphens and underscores of every decisive name but the name itself.
+    #[test]
+    fn aliases_with_underscores_are_refused() {
+        for name in DECISIVE {
+            let hyphens: Vec<usize> = name.match_indices('-').map(|(at, _)| at).collect();
+            for mask in 0..1_u32 << hyphens.len() {
+                let mut alias = name.as_bytes().to_vec();
+                for (bit, at) in hyphens.iter().enumerate() {
+                    if mask >> bit & 1 == 1 {
+                        alias[*at] = b'_';
+                    }
+                }
+                let mut headers = HeaderMap::new();
+                headers.insert(HeaderName::from_bytes(&alias).unwrap(), HeaderValue::from_static("GET"));
+                assert_eq!(refuse_aliases(&headers, &DECISIVE).is_ok(), mask == 0, "{:?}", String::from_utf8(alias));
+            }
+        }
+    }
 
     #[test]
     fn the_token_is_found_and_taken_out() {

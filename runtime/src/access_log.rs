@@ -1,5 +1,6 @@
 //! One line per request, with no personal data: method, path without query, status, duration, request id. Never a
-//! client address, a header or a body. A token in a path (`/~sx/TOKEN/…`) is cut out.
+//! client address, a header or a body. A token in a path (`/~sx/TOKEN/…`) is cut out, and a signature
+//! that somebody escaped into the path.
 //!
 //! At level info only answers from 400 on are logged, at most [`LINES_PER_SECOND`] (the rest is counted in the next
 //! line's `suppressed`), so that refused requests cannot fill a disk. `AUTHLY_LOG=info,authly::access=debug` logs every request.
@@ -96,7 +97,7 @@ fn redact(path: &str) -> Cow<'_, str> {
             hide = hide || marker;
         }
     }
-    let out = if cut { Cow::Owned(out) } else { Cow::Borrowed(path) };
+    let out = without_signature(if cut { Cow::Owned(out) } else { Cow::Borrowed(path) });
     match out.char_indices().nth(MAX_PATH) {
         Some((at, _)) => Cow::Owned(format!("{}…", &out[..at])),
         None => out,
@@ -105,7 +106,20 @@ fn redact(path: &str) -> Cow<'_, str> {
 
 /// `~sx`, also percent-encoded in whole or part, any number of times: what a lenient peer might have sent.
 fn is_prefix_marker(segment: &str) -> bool {
-    let mut decoded = Cow::Borrowed(segment);
+    fully_decoded(segment).eq_ignore_ascii_case("~sx")
+}
+
+/// A query whose question mark was escaped is part of the path, and its signature is good once that is undone.
+fn without_signature(path: Cow<'_, str>) -> Cow<'_, str> {
+    if !fully_decoded(&path).to_ascii_lowercase().contains("sx-s") {
+        return path;
+    }
+    let begin = path.find(['%', '&', ';', '=']).into_iter().chain(path.to_ascii_lowercase().find("sx-s")).min();
+    Cow::Owned(format!("{}REDACTED", path.get(..begin.unwrap_or(0)).unwrap_or_default()))
+}
+
+fn fully_decoded(text: &str) -> Cow<'_, str> {
+    let mut decoded = Cow::Borrowed(text);
     while decoded.contains('%') {
         let next = decode(&decoded);
         if next == decoded {
@@ -113,7 +127,7 @@ fn is_prefix_marker(segment: &str) -> bool {
         }
         decoded = Cow::Owned(next);
     }
-    decoded.eq_ignore_ascii_case("~sx")
+    decoded
 }
 
 /// Decodes escapes of ASCII; leaves others.
@@ -153,6 +167,10 @@ mod tests {
             ("//~SX//TOKEN/x", "//~SX//REDACTED/x"),
             ("/~sx/~sx/TOKEN", "/~sx/~sx/REDACTED"),
             ("/%zz%/x%", "/%zz%/x%"),
+            ("/a%3Fsx-k=K&sx-e=1&sx-s=SIG", "/aREDACTED"),
+            ("/a%253Fsx%252Ds=SIG", "/aREDACTED"),
+            ("/a;SX-S=SIG", "/aREDACTED"),
+            ("/sx-s", "/REDACTED"),
             ("", ""),
         ] {
             assert_eq!(redact(path), logged, "{path}");

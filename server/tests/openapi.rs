@@ -10,3 +10,12 @@ fn the_committed_document_is_current() {
     assert_eq!(committed, current, "run `cargo run -p authly-server --example openapi`");
     assert!(current["paths"].as_object().unwrap().len() >= 9);
 }
+
+/// A token that is not active is answered with `{"active": false}` alone, and the document permits it.
+#[test]
+fn an_inactive_token_conforms() {
+    let document = serde_json::to_value(authly_server::document()).unwrap();
+    let schema = &document["components"]["schemas"]["IntrospectionResponse"];
+    assert_eq!(schema["required"], serde_json::json!(["active"]), "{schema}");
+    assert!(schema.get("allOf").is_none() && schema["properties"]["token_type"].is_object(), "{schema}");
+}

@@ -1,16 +1,21 @@
 //! Client authentication (RFC 6749 section 2.3, RFC 7523 section 2.2): exactly one method per request, and only
-//! the one that the client is registered for.
+//! the one that the client is registered for. A failure takes the same time whether the client exists or not.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use authly_model::client::AuthMethod;
 use authly_secrets::ClientSecret;
 use authly_store::{LiveClient, TenantScope};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header};
+use tokio::time::Instant;
 
 use super::{assertion, error::OAuthError, form::Form};
 use crate::{app::App, issuer::Tenanted};
+
+/// A failure is answered at the next multiple of this after its request came: a look-up in the database, a look into memory and the
+/// check of a signature must not be told apart, or client ids could be found out. It is far longer than any of them takes.
+const FAILURE_STEP: Duration = Duration::from_millis(50);
 
 /// A client that proved who it is. Only [`authenticate`] makes one.
 #[derive(Debug)]
@@ -38,6 +43,26 @@ enum Unverified {
 
 /// Authenticates the client of a request.
 pub(crate) async fn authenticate(
+    app: &App,
+    tenanted: &Tenanted,
+    headers: &HeaderMap,
+    form: &mut Form,
+) -> Result<AuthenticatedClient, OAuthError> {
+    let start = Instant::now();
+    let outcome = check(app, tenanted, headers, form).await;
+    if matches!(outcome, Err(OAuthError::InvalidClient)) {
+        tokio::time::sleep_until(start + next_step(start.elapsed())).await;
+    }
+    outcome
+}
+
+/// The next multiple of [`FAILURE_STEP`].
+fn next_step(elapsed: Duration) -> Duration {
+    let steps = elapsed.as_nanos().div_ceil(FAILURE_STEP.as_nanos()).max(1);
+    FAILURE_STEP.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
+}
+
+async fn check(
     app: &App,
     tenanted: &Tenanted,
     headers: &HeaderMap,
@@ -124,7 +149,7 @@ async fn lookup(app: &App, tenanted: &Tenanted, client_id: &str) -> Result<Optio
     app.live.client(tenanted.scope(), client_id).await.map_err(|_| OAuthError::Unavailable)
 }
 
-/// Compares with every slot in constant time.
+/// Compares with every slot in constant time; a client that has none costs the same.
 async fn check_secret(
     app: &App,
     tenanted: &Tenanted,
@@ -134,13 +159,22 @@ async fn check_secret(
     let keyring = app.keyring(tenanted).await?;
     let Ok(secret) = ClientSecret::parse(secret) else { return Ok(false) };
     let known = live.filter(|l| l.client.auth_method == AuthMethod::ClientSecret);
-    Ok(known.is_some_and(|l| keyring.check_secret(&secret, &l.secrets)))
+    Ok(keyring.check_secret(&secret, known.map_or(&[], |l| &l.secrets)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::basic_credentials;
+    use std::time::Duration;
+
+    use super::{basic_credentials, next_step};
     use http::HeaderValue;
+
+    #[test]
+    fn failures_end_at_multiples_of_50_ms() {
+        for (microseconds, step) in [(0, 50), (90, 50), (49_999, 50), (50_000, 50), (50_001, 100), (1_499_000, 1500)] {
+            assert_eq!(next_step(Duration::from_micros(microseconds)), Duration::from_millis(step));
+        }
+    }
 
     #[test]
     fn reads_form_encoded_basic_credentials() {

@@ -25,20 +25,54 @@ pub(crate) struct IntrospectionRequest {
     token_type_hint: Option<String>,
 }
 
-/// The answer (RFC 7662 section 2.2).
-#[derive(Debug, Default, Serialize, utoipa::ToSchema)]
+/// The answer (RFC 7662 section 2.2). Of a token that is not active nothing but that is told.
+#[derive(Debug, utoipa::ToSchema)]
+#[allow(dead_code)] // the shape for the OpenAPI document; `Answer` writes it
 pub(crate) struct IntrospectionResponse {
     /// Whether the token is good for the asking client.
+    active: bool,
+    /// The issuer.
+    iss: Option<String>,
+    /// The subject.
+    sub: Option<String>,
+    /// The audience: a string for one, an array for several.
+    #[schema(value_type = Option<Audience>)]
+    aud: Option<Audience>,
+    /// The client that it was issued to.
+    client_id: Option<String>,
+    /// Issued at, Unix seconds.
+    iat: Option<i64>,
+    /// Expires at, Unix seconds.
+    exp: Option<i64>,
+    /// Its id.
+    jti: Option<String>,
+    /// Space-separated scopes.
+    scope: Option<String>,
+    /// `Bearer`.
+    token_type: Option<String>,
+}
+
+/// One audience or several (RFC 7519 section 4.1.3).
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code)] // the shape for the OpenAPI document
+pub(crate) enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// The answer as it is written.
+#[derive(Debug, Serialize)]
+struct Answer {
     active: bool,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     claims: Option<ActiveClaims>,
 }
 
 /// What is told of an active token.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct ActiveClaims {
+#[derive(Debug, Serialize)]
+struct ActiveClaims {
     #[serde(flatten, serialize_with = "shared")]
-    #[schema(value_type = Object)]
     claims: Arc<AccessClaims>,
     token_type: &'static str,
 }
@@ -70,10 +104,8 @@ pub(crate) async fn introspect(
         _ => None,
     };
     app.committer.count(&client.scope, EventKind::Introspected, &client.live.client.client_id);
-    let answer = IntrospectionResponse {
-        active: claims.is_some(),
-        claims: claims.map(|claims| ActiveClaims { claims, token_type: "Bearer" }),
-    };
+    let answer =
+        Answer { active: claims.is_some(), claims: claims.map(|claims| ActiveClaims { claims, token_type: "Bearer" }) };
     Ok(([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(answer)).into_response())
 }
 
