@@ -41,7 +41,8 @@ pub async fn records(look: &mut PgConnection, tenant: &str, kek: &Path) -> anyho
     Ok(records)
 }
 
-async fn unlock(look: &mut PgConnection, tenant: TenantId, kek: &Path) -> anyhow::Result<UnlockedTenant> {
+/// The tenant's keys, opened with the platform key of this file.
+pub(crate) async fn unlock(look: &mut PgConnection, tenant: TenantId, kek: &Path) -> anyhow::Result<UnlockedTenant> {
     let rows = sqlx::query(
         "select purpose, key_id, wrapped from authly.tenant_key where tenant_id = $1 order by created_at desc",
     )

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod api_proxy;
+pub mod attacks;
 pub mod audit;
 pub mod chart;
 pub mod controlplane;
@@ -14,9 +15,11 @@ pub mod echo;
 pub mod fault;
 pub mod objects;
 pub mod operators;
+pub mod forge;
 pub mod postgres;
 pub mod postgres_proxy;
 pub mod process;
+pub mod raw;
 pub mod replicas;
 pub mod scratch;
 pub mod slow;
