@@ -29,6 +29,11 @@ pub(crate) fn secret_name(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "minLength": 1, "maxLength": 253, "pattern": DNS_SUBDOMAIN})
 }
 
+/// A key of a Secret; with the suffixes of the slots it has at most 253 characters.
+pub(crate) fn secret_key(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "minLength": 1, "maxLength": 240, "pattern": "^[-._a-zA-Z0-9]+$"})
+}
+
 /// A duration of at least `min` and at most `max` seconds.
 fn duration_between(min: i64, max: i64, message: &str) -> Schema {
     let value = seconds("self");

@@ -23,8 +23,8 @@ pub use access_policy::{
 pub use finish::{all, all_yaml, file_name};
 pub use jwk::{Jwk, Jwks, KeyType};
 pub use oauth_client::{
-    AuthMethod, ClientCredentials, ClientSecretTemplate, ClientTokens, ClientType, OAuthClient, OAuthClientSpec,
-    OAuthClientStatus,
+    AuthMethod, ClientCredentials, ClientSecretTemplate, ClientTokens, ClientType, ExistingSecretRef, OAuthClient,
+    OAuthClientSpec, OAuthClientStatus,
 };
 pub use retention_policy::{
     DataClass, RetentionAction, RetentionMode, RetentionPolicy, RetentionPolicySpec, RetentionPolicyStatus,

@@ -100,12 +100,38 @@ pub struct ClientTokens {
     pub access_token_lifetime: Option<String>,
 }
 
-/// The credentials of a client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// The credentials of a client: exactly one of the two.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = rules::rule(
+    "has(self.secret) != has(self.existingSecretRef)", "set exactly one of secret and existingSecretRef",
+)))]
 pub struct ClientCredentials {
     /// The Secret that receives client_id, client_secret, issuer and token_endpoint.
-    pub secret: ClientSecretTemplate,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ClientSecretTemplate")]
+    pub secret: Option<ClientSecretTemplate>,
+    /// A Secret that someone else writes, such as a controller of external secrets. Nothing is generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ExistingSecretRef")]
+    pub existing_secret_ref: Option<ExistingSecretRef>,
+}
+
+/// A Secret of the own namespace that someone else writes. Its value has 32 to 256 characters of printable ASCII.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExistingSecretRef {
+    /// Its name.
+    #[schemars(schema_with = "bounds::secret_name")]
+    pub name: String,
+    /// The key of the value; `<key>_next` beside it is accepted as well. Default: client_secret.
+    #[schemars(schema_with = "bounds::secret_key")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// How long the value before still works after a change. Default: 24h.
+    #[schemars(schema_with = "bounds::rotation_overlap")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<String>,
 }
 
 /// The Secret that receives a client's credentials.
@@ -147,6 +173,10 @@ pub struct OAuthClientStatus {
     #[schemars(schema_with = "status::conditions")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// The value of the annotation authly.dev/reconcile-requested-at that was handled last.
+    #[schemars(schema_with = "status::short")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconcile_requested_at: Option<String>,
     /// The revision of the tenant's configuration that carries this object.
     #[schemars(schema_with = "status::short")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -209,8 +239,11 @@ fn spec_rules() -> serde_json::Value {
             concat!(
                 "(has(self.authMethod) && self.authMethod == 'PrivateKeyJwt') || ",
                 "(has(oldSelf.authMethod) && oldSelf.authMethod == 'PrivateKeyJwt') || ",
-                "(has(self.credentials) && has(self.credentials.secret.name) ? self.credentials.secret.name : '') == ",
-                "(has(oldSelf.credentials) && has(oldSelf.credentials.secret.name)",
+                "(has(self.credentials) && has(self.credentials.existingSecretRef)) || ",
+                "(has(oldSelf.credentials) && has(oldSelf.credentials.existingSecretRef)) || ",
+                "(has(self.credentials) && has(self.credentials.secret) && has(self.credentials.secret.name)",
+                " ? self.credentials.secret.name : '') == ",
+                "(has(oldSelf.credentials) && has(oldSelf.credentials.secret) && has(oldSelf.credentials.secret.name)",
                 " ? oldSelf.credentials.secret.name : '')",
             )
             .to_owned(),

@@ -94,6 +94,10 @@ pub struct RetentionPolicyStatus {
     #[schemars(schema_with = "status::conditions")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// The value of the annotation authly.dev/reconcile-requested-at that was handled last.
+    #[schemars(schema_with = "status::short")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconcile_requested_at: Option<String>,
     /// The revision of the tenant's configuration that carries this object.
     #[schemars(schema_with = "status::short")]
     #[serde(default, skip_serializing_if = "Option::is_none")]

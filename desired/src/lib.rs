@@ -23,5 +23,5 @@ pub use manifest::{Manifest, ManifestError, parse};
 pub use object::{Namespace, Object, object_name};
 pub use resolve::{Resolved, desired};
 pub use verdict::{Effective, Reason, Refusal, Verdict};
-pub use world::World;
+pub use world::{World, secret_of};
 pub use yaml::Positions;

@@ -102,9 +102,11 @@ impl World {
                 self.tenants.insert(tenant.clone(), Entry { object, violations });
             }
             (Object::OAuthClient(object), Some(children)) => {
-                let holders = self.secrets.entry(secret_of(&object)).or_default();
-                touched.extend(holders.iter().map(|(tenant, _)| tenant.clone()));
-                holders.insert((tenant.clone(), name.clone()));
+                if let Some(secret) = written_secret(&object) {
+                    let holders = self.secrets.entry(secret).or_default();
+                    touched.extend(holders.iter().map(|(tenant, _)| tenant.clone()));
+                    holders.insert((tenant.clone(), name.clone()));
+                }
                 children.clients.insert(name, Entry { object, violations });
             }
             (Object::SignedUrlRoute(object), Some(children)) => {
@@ -146,14 +148,14 @@ impl World {
             let name = &reference.object;
             match reference.kind {
                 Kind::OAuthClient => {
-                    if let Some(entry) = children.clients.remove(name) {
-                        let secret = secret_of(&entry.object);
-                        if let Some(holders) = self.secrets.get_mut(&secret) {
-                            holders.remove(&(tenant.clone(), name.clone()));
-                            touched.extend(holders.iter().map(|(tenant, _)| tenant.clone()));
-                            if holders.is_empty() {
-                                self.secrets.remove(&secret);
-                            }
+                    if let Some(entry) = children.clients.remove(name)
+                        && let Some(secret) = written_secret(&entry.object)
+                        && let Some(holders) = self.secrets.get_mut(&secret)
+                    {
+                        holders.remove(&(tenant.clone(), name.clone()));
+                        touched.extend(holders.iter().map(|(tenant, _)| tenant.clone()));
+                        if holders.is_empty() {
+                            self.secrets.remove(&secret);
                         }
                     }
                 }
@@ -262,10 +264,20 @@ pub(crate) fn issuer_of(tenant: &Tenant, issuer_base: &str) -> String {
     tenant.spec.issuer.clone().unwrap_or_else(|| defaults::issuer(issuer_base, name))
 }
 
-/// The Secret that the client's credentials go to.
-pub(crate) fn secret_of(client: &OAuthClient) -> ObjectName {
+/// The Secret of a client's credentials: the one that they go to, or the one of someone else that they come from.
+#[must_use]
+pub fn secret_of(client: &OAuthClient) -> ObjectName {
     let own = crate::object::object_name(&client.metadata);
-    let named = client.spec.credentials.as_ref().and_then(|credentials| credentials.secret.name.clone());
-    let name = named.unwrap_or_else(|| defaults::secret_name(&own.name));
+    let credentials = client.spec.credentials.as_ref();
+    let existing = credentials.and_then(|credentials| Some(credentials.existing_secret_ref.as_ref()?.name.clone()));
+    let named = || credentials?.secret.as_ref()?.name.clone();
+    let name = existing.or_else(named).unwrap_or_else(|| defaults::secret_name(&own.name));
     ObjectName::new(own.namespace, name)
+}
+
+/// The Secret that is written for a client; none if it names one of someone else.
+pub(crate) fn written_secret(client: &OAuthClient) -> Option<ObjectName> {
+    let credentials = client.spec.credentials.as_ref();
+    let reads = credentials.is_some_and(|credentials| credentials.existing_secret_ref.is_some());
+    (!reads).then(|| secret_of(client))
 }

@@ -12,12 +12,15 @@ mod batch;
 mod cluster;
 mod condition;
 mod credentials;
+mod existing;
 mod hashes;
 mod index;
 mod input;
 mod judge;
 mod ledger;
 mod metrics;
+mod pause;
+mod plan;
 mod programmed;
 mod purge;
 mod reconcile;
@@ -193,7 +196,12 @@ impl<C: Cluster> Engine<C> {
             Input::Declared(declared) => {
                 let reference = declared.target.object.clone();
                 self.deleted.remove(&reference);
+                let asked = self.asked(&reference);
                 let touched = self.index.declare(*declared);
+                if self.asked(&reference).is_some_and(|now| asked.as_ref() != Some(&now)) {
+                    // Whoever asks may know of something that is not seen here: the store is read again as well.
+                    self.stale = true;
+                }
                 self.judge_malformed(&reference);
                 self.refresh(&reference);
                 touched
@@ -219,6 +227,11 @@ impl<C: Cluster> Engine<C> {
             self.batch.add(touched, Instant::now());
         }
         self.metrics.objects.set(i64::try_from(self.index.entries.len()).unwrap_or(i64::MAX));
+    }
+
+    /// The request to reconcile an object now that was not answered yet.
+    fn asked(&self, reference: &ObjectRef) -> Option<String> {
+        self.index.entries.get(reference)?.triggers.reconcile.clone()
     }
 
     fn delete(&mut self, reference: &ObjectRef) -> BTreeSet<String> {

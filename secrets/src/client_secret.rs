@@ -4,6 +4,8 @@
 //! scanners find a leaked one, the checksum tells a typing error from a wrong secret without any look-up. It is not
 //! a security check.
 
+use std::collections::HashSet;
+
 use authly_model::client::SecretHash;
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -16,6 +18,11 @@ const PREFIX: &str = "authly_cs_";
 const BODY: usize = 43;
 const CHECKSUM: usize = 6;
 
+/// 32 characters of base64 are 192 bits. What is shorter may be a password, and a fast hash is wrong for those.
+const SUPPLIED_MIN: usize = 32;
+const SUPPLIED_MAX: usize = 256;
+const SUPPLIED_DIFFERENT: usize = 8;
+
 /// A client secret in clear: it exists only while it is handed out or checked.
 #[derive(Clone)]
 pub struct ClientSecret(SecretString);
@@ -24,6 +31,26 @@ pub struct ClientSecret(SecretString);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a client secret: it starts with authly_cs_ and has 59 characters; copy it again from the Secret")]
 pub struct BadClientSecret;
+
+/// What is wrong with a secret that was not generated here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadSuppliedSecret {
+    /// Too short.
+    #[error("it is shorter than 32 characters: generate a random one, such as by `openssl rand -base64 48`")]
+    Short,
+    /// Too long.
+    #[error("it is longer than 256 characters")]
+    Long,
+    /// Not printable.
+    #[error("it has characters other than printable ASCII: often a line break at the end; write it without")]
+    Characters,
+    /// Hardly random.
+    #[error("it has fewer than 8 different characters: generate a random one")]
+    Uniform,
+    /// Begins as one of ours.
+    #[error("it begins as a generated secret, and its checksum is wrong: copy it again")]
+    Damaged,
+}
 
 impl ClientSecret {
     /// A new secret.
@@ -53,6 +80,29 @@ impl ClientSecret {
         let bytes = URL_SAFE_NO_PAD.decode(encoded).map(Zeroizing::new).map_err(|_| BadClientSecret)?;
         if bytes.len() != 32 || sum != checksum(body) {
             return Err(BadClientSecret);
+        }
+        Ok(Self(SecretString::from(text)))
+    }
+
+    /// A secret that came from elsewhere, as a client presents it or a Secret of someone else holds it. It is hashed as
+    /// fast as a generated one, so it must be as hard to guess: long, and not one character again and again.
+    ///
+    /// # Errors
+    /// [`BadSuppliedSecret`] says what is wrong with it, and nothing of it.
+    pub fn supplied(text: &str) -> std::result::Result<Self, BadSuppliedSecret> {
+        if text.starts_with(PREFIX) {
+            return Self::parse(text).map_err(|_| BadSuppliedSecret::Damaged);
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(BadSuppliedSecret::Characters);
+        }
+        match text.len() {
+            ..SUPPLIED_MIN => return Err(BadSuppliedSecret::Short),
+            SUPPLIED_MIN..=SUPPLIED_MAX => {}
+            _ => return Err(BadSuppliedSecret::Long),
+        }
+        if text.bytes().collect::<HashSet<_>>().len() < SUPPLIED_DIFFERENT {
+            return Err(BadSuppliedSecret::Uniform);
         }
         Ok(Self(SecretString::from(text)))
     }
@@ -90,12 +140,33 @@ fn checksum(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{BadClientSecret, ClientSecret};
+    use super::{BadClientSecret, BadSuppliedSecret, ClientSecret};
     use crate::hmac_key::Pepper;
     use authly_model::client::SecretHash;
 
     /// Computed with Python's hashlib and base64.
     const KNOWN: &str = "authly_cs_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8loquVA";
+
+    #[test]
+    fn a_supplied_secret_is_as_hard_to_guess_as_a_generated_one() {
+        let good = "0123456789abcdef0123456789abcdef";
+        assert_eq!(ClientSecret::supplied(good).unwrap().expose(), good);
+        assert_eq!(ClientSecret::supplied(KNOWN).unwrap().expose(), KNOWN);
+        let longest: String = good.chars().cycle().take(256).collect();
+        assert!(ClientSecret::supplied(&longest).is_ok());
+        for (text, expected) in [
+            ("", BadSuppliedSecret::Short),
+            (&good[1..], BadSuppliedSecret::Short),
+            (&format!("{longest}x"), BadSuppliedSecret::Long),
+            (&format!("{good}\n"), BadSuppliedSecret::Characters),
+            (&format!("{good} {good}"), BadSuppliedSecret::Characters),
+            (&format!("{good}é"), BadSuppliedSecret::Characters),
+            (&"abcdefg".repeat(6), BadSuppliedSecret::Uniform),
+            (&KNOWN.replace("loquVA", "loquVB"), BadSuppliedSecret::Damaged),
+        ] {
+            assert_eq!(ClientSecret::supplied(text).unwrap_err(), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn known_answer_and_round_trip() {

@@ -19,7 +19,7 @@ mod tenant_keys;
 mod unlocked;
 
 pub use audit::{AuditOpener, AuditSealer};
-pub use client_secret::{BadClientSecret, ClientSecret};
+pub use client_secret::{BadClientSecret, BadSuppliedSecret, ClientSecret};
 pub use envelope::Place;
 pub use error::{Result, SecretsError};
 pub use hmac_key::{Pepper, TAG_LENGTH, TagKey, TagKind};

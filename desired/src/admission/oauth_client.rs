@@ -21,7 +21,15 @@ pub(super) fn check(old: Option<&OAuthClientSpec>, new: &OAuthClientSpec, found:
     let (min, max) = (MIN_ACCESS_TOKEN_LIFETIME.0, MAX_ACCESS_TOKEN_LIFETIME.0);
     between(lifetime, min, max, "spec.tokens.accessTokenLifetime", found);
     if let Some(credentials) = &new.credentials {
-        let secret = &credentials.secret;
+        if credentials.secret.is_some() == credentials.existing_secret_ref.is_some() {
+            let message = "set exactly one of secret and existingSecretRef";
+            found.push(Violation::new("spec.credentials", message));
+        }
+        let overlap = credentials.existing_secret_ref.as_ref().and_then(|existing| existing.overlap.as_ref());
+        let field = "spec.credentials.existingSecretRef.overlap";
+        between(overlap, 0, MAX_ROTATION_OVERLAP.0, field, found);
+    }
+    if let Some(secret) = new.credentials.as_ref().and_then(|credentials| credentials.secret.as_ref()) {
         check_rotation(secret, found);
         for (what, map) in [("labels", &secret.labels), ("annotations", &secret.annotations)] {
             if !map.keys().all(|key| metadata::is_template_key(key)) {
@@ -61,8 +69,11 @@ fn check_transition(old: &OAuthClientSpec, new: &OAuthClientSpec, found: &mut Ve
     if old.client_id != new.client_id {
         found.push(Violation::new("spec.clientId", IMMUTABLE));
     }
-    let secret = |spec: &OAuthClientSpec| spec.credentials.as_ref().and_then(|c| c.secret.name.clone());
-    if !uses_keys(old) && !uses_keys(new) && secret(old) != secret(new) {
+    let secret = |spec: &OAuthClientSpec| spec.credentials.as_ref()?.secret.as_ref()?.name.clone();
+    let generates = |spec: &OAuthClientSpec| {
+        !uses_keys(spec) && spec.credentials.as_ref().is_none_or(|c| c.existing_secret_ref.is_none())
+    };
+    if generates(old) && generates(new) && secret(old) != secret(new) {
         found.push(Violation::new("spec.credentials.secret.name", IMMUTABLE));
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     keys::public_jwk,
     object::created,
     verdict::{Effective, Reason, Refusal},
-    world::{Entry, secret_of},
+    world::{Entry, secret_of, written_secret},
 };
 
 /// The longest client id.
@@ -81,7 +81,7 @@ impl Scope<'_> {
 
     /// Two clients that write one Secret would overwrite each other.
     fn owns_secret(&self, name: &ObjectName, entry: &Entry<crds::OAuthClient>) -> Result<(), Refusal> {
-        let secret = secret_of(&entry.object);
+        let Some(secret) = written_secret(&entry.object) else { return Ok(()) };
         let Some(holders) = self.world.secrets.get(&secret) else { return Ok(()) };
         if holders.len() < 2 || entry.object.spec.auth_method == Some(crds::AuthMethod::PrivateKeyJwt) {
             return Ok(());

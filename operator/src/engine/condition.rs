@@ -30,7 +30,11 @@ pub(super) struct Facts {
 }
 
 /// Reasons of credentials that a grant or another Secret must change.
-pub(super) const UNRESOLVED: [&str; 2] = ["SecretAccessDenied", "SecretNotOwned"];
+pub(super) const UNRESOLVED: [&str; 5] =
+    ["SecretAccessDenied", "SecretNotOwned", "SecretNotFound", "SecretKeyMissing", "SecretInvalid"];
+
+/// The condition of what is paused; it is there only while true.
+const PAUSED: &str = "Paused";
 
 /// The whole status; transition times are kept from `seen` where a condition's status did not change.
 pub(super) fn status(facts: &Facts, seen: &Value, now: Timestamp) -> Value {
@@ -41,6 +45,17 @@ pub(super) fn status(facts: &Facts, seen: &Value, now: Timestamp) -> Value {
     }
     let conditions: Vec<Value> =
         conditions(facts).into_iter().map(|c| condition(c, facts.generation, seen, now)).collect();
+    status.insert("conditions".to_owned(), Value::Array(conditions));
+    Value::Object(status)
+}
+
+/// The status as it was seen, which stays while the object is paused, and why it is paused.
+pub(super) fn paused(seen: &Value, why: &str, generation: i64, now: Timestamp) -> Value {
+    let mut status = seen.as_object().cloned().unwrap_or_default();
+    let mut conditions = seen.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+    conditions.retain(|c| c["type"] != PAUSED);
+    let paused = Condition { kind: PAUSED, holds: true, reason: PAUSED.to_owned(), message: why.to_owned() };
+    conditions.push(condition(paused, generation, seen, now));
     status.insert("conditions".to_owned(), Value::Array(conditions));
     Value::Object(status)
 }
@@ -156,7 +171,7 @@ fn timeless(status: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, merge_patch, same, status};
+    use super::{Facts, merge_patch, paused, same, status};
     use crate::engine::programmed::Failing;
     use jiff::Timestamp;
     use serde_json::{Map, Value, json};
@@ -238,6 +253,17 @@ mod tests {
         assert_eq!(time(&changed, 2), "1970-01-01T00:00:30Z");
         assert!(same(&first, &status(&facts(), &Value::Null, at(99))));
         assert!(!same(&first, &changed));
+    }
+
+    #[test]
+    fn what_is_paused_keeps_what_was_said() {
+        let first = status(&facts(), &Value::Null, at(10));
+        let waits = paused(&first, "by hand", 3, at(20));
+        assert_eq!(waits["observedGeneration"], 2);
+        assert_eq!(waits["conditions"].as_array().unwrap().len(), 5);
+        assert!(same(&waits, &paused(&waits, "by hand", 3, at(30))));
+        assert!(same(&first, &status(&facts(), &waits, at(40))), "and goes on as if it had never been");
+        assert_eq!(paused(&Value::Null, "by hand", 1, at(20))["conditions"][0]["reason"], "Paused");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The generated Secret of one client: reads it, takes the steps of [`super::slots`] that need the cluster, and says what
+//! The generated Secret of one client (that of someone else is in [`super::existing`]): reads it, takes the steps of [`super::slots`] that need the cluster, and says what
 //! the engine must do next (operator.md, rule 7).
 //!
 //! A Secret without our mark is never touched. The value of a secret stays in this file and in the Secret.
@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     cluster::{Cluster, ClusterError, SecretData, SecretObject, SecretWrite},
+    existing::Unusable,
     slots::{CURRENT, Known, NEXT, PREVIOUS, Slots, Step, next_step},
     triggers::ROTATE,
 };
@@ -37,6 +38,8 @@ pub(super) struct Plan {
     /// Whether a change of them was committed, and some server does not have it yet.
     pub(super) under_way: bool,
     pub(super) rotation: Rotation,
+    /// Whether a Secret that was generated before may still be there.
+    pub(super) sweep: bool,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -71,6 +74,8 @@ pub(super) struct Visited {
     pub(super) rotating: Option<String>,
     /// When to look again.
     pub(super) due: Option<Timestamp>,
+    /// Whether what was generated before is gone.
+    pub(super) swept: bool,
 }
 
 /// What the engine must do.
@@ -97,6 +102,8 @@ pub(super) enum CredentialsError {
     #[error("the Secret {0} exists and is not this client's: delete it, or choose another credentials.secret.name")]
     NotOurs(ObjectName),
     #[error(transparent)]
+    Unusable(#[from] Unusable),
+    #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error("a secret could not be made: {0}")]
     Secrets(String),
@@ -110,7 +117,9 @@ pub(super) async fn visit<C: Cluster>(cluster: &C, plan: &Plan) -> Result<Visite
         if found.as_ref().is_some_and(|secret| secret.owner.as_deref() != Some(&plan.owner)) {
             return Err(CredentialsError::NotOurs(plan.at.clone()));
         }
-        let seen = Seen::new(plan, found.as_ref(), &mut since);
+        let slots = found.as_ref().map(|secret| Slots::read(secret, &plan.keys)).unwrap_or_default();
+        let answered = found.as_ref().and_then(|secret| secret.annotations.get(ROTATE)).cloned();
+        let seen = Seen::new(plan, slots, answered, &mut since);
         let mut write = template(plan, found.as_ref());
         match next_step(&seen.slots, seen.known(plan)) {
             Step::Generate => {
@@ -135,7 +144,11 @@ pub(super) async fn visit<C: Cluster>(cluster: &C, plan: &Plan) -> Result<Visite
             }
             Step::Retire => write.remove.push(PREVIOUS.to_owned()),
             step if found.as_ref().is_some_and(|secret| is_tidy(secret, &write)) => {
-                return Ok(seen.visited(plan, step));
+                return Ok(seen.visited(plan, |ready| match step {
+                    Step::Commit(hashes) => Visit::Commit { hashes, ready },
+                    Step::Wait => Visit::Wait { ready },
+                    _ => Visit::Ready,
+                }));
             }
             // Labels, annotations or fixed keys drifted.
             _ => {}
@@ -149,8 +162,8 @@ pub(super) async fn visit<C: Cluster>(cluster: &C, plan: &Plan) -> Result<Visite
 }
 
 /// A Secret as it was read, and what follows from its age.
-struct Seen {
-    slots: Slots,
+pub(super) struct Seen {
+    pub(super) slots: Slots,
     since: Option<Since>,
     /// The request that the newest value answered.
     answered: Option<String>,
@@ -158,9 +171,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(plan: &Plan, found: Option<&SecretObject>, since: &mut Option<Since>) -> Self {
-        let slots = found.map(|secret| Slots::read(secret, &plan.keys)).unwrap_or_default();
-        let answered = found.and_then(|secret| secret.annotations.get(ROTATE)).cloned();
+    pub(super) fn new(plan: &Plan, slots: Slots, answered: Option<String>, since: &mut Option<Since>) -> Self {
         let now = plan.clock.now();
         *since = slots.current.as_ref().map(|current| age(current, since.take(), now));
         Self { slots, since: since.clone(), answered, now }
@@ -175,7 +186,7 @@ impl Seen {
         plan.rotation.requested.is_some() && plan.rotation.requested != self.answered
     }
 
-    fn known<'a>(&self, plan: &'a Plan) -> Known<'a> {
+    pub(super) fn known<'a>(&self, plan: &'a Plan) -> Known<'a> {
         let rotation = &plan.rotation;
         let scheduled = rotation.every.and_then(|every| self.after(every)).is_some_and(|due| due <= self.now);
         Known {
@@ -186,27 +197,24 @@ impl Seen {
         }
     }
 
-    fn visited(self, plan: &Plan, step: Step) -> Visited {
+    /// What the engine is told; `visit` is made from whether `client_secret` works.
+    pub(super) fn visited(self, plan: &Plan, visit: impl FnOnce(bool) -> Visit) -> Visited {
         let ready = self.slots.current.as_ref().is_some_and(|current| plan.stored.contains(current));
         let retires = self.slots.is_retiring(&plan.stored).then(|| self.after(plan.rotation.overlap)).flatten();
         let rotates = plan.rotation.every.filter(|_| self.slots.next.is_none()).and_then(|every| self.after(every));
         let due = [retires, rotates].into_iter().flatten().filter(|at| *at > self.now).min();
         let rotating = self.rotating(plan, retires);
         let handled = self.answered.filter(|_| self.slots.next.is_none());
-        let visit = match step {
-            Step::Commit(hashes) => Visit::Commit { hashes, ready },
-            Step::Wait => Visit::Wait { ready },
-            _ => Visit::Ready,
-        };
-        Visited { visit, since: self.since, handled, rotating, due }
+        Visited { visit: visit(ready), since: self.since, handled, rotating, due, swept: false }
     }
 
     fn rotating(&self, plan: &Plan, retires: Option<Timestamp>) -> Option<String> {
         self.slots.current.as_ref()?;
-        if self.slots.next.is_some() {
-            return Some(
-                "a new client_secret is on its way to the servers; the old one serves until it works".to_owned(),
-            );
+        if let Some(next) = &self.slots.next {
+            let served = plan.stored.contains(next) && !plan.under_way;
+            let on_its_way = "the next value is on its way to the servers; client_secret serves until it works";
+            let text = if served { "the next value works, and waits to become client_secret" } else { on_its_way };
+            return Some(text.to_owned());
         }
         let Some(at) = retires else {
             return plan.under_way.then(|| "the servers are learning which values work".to_owned());

@@ -22,6 +22,10 @@ pub(super) struct Entry {
     pub(super) finalizer: bool,
     /// What its annotations ask for.
     pub(super) triggers: Triggers,
+    /// The request that was answered by a reconcile of this process.
+    pub(super) reconciled: Option<String>,
+    /// Why nothing is done about it.
+    pub(super) paused: Option<String>,
     /// The tenant that it is or names; unknown while it never parsed.
     pub(super) tenant: Option<String>,
     /// Why it is not one of its kind.
@@ -69,6 +73,8 @@ pub(super) struct Credentials {
     pub(super) carried: Option<Carried>,
     /// What the last visit said of the value and its rotation; `None` before the first, and then what was seen holds.
     pub(super) shown: Option<Shown>,
+    /// Whether a Secret that was generated before is known to be gone.
+    pub(super) swept: bool,
 }
 
 /// All objects.
@@ -77,21 +83,23 @@ pub(super) struct Index {
     pub(super) world: World,
     pub(super) entries: HashMap<ObjectRef, Entry>,
     of_tenant: BTreeMap<String, BTreeSet<ObjectRef>>,
-    /// The client of each Secret.
-    of_secret: HashMap<ObjectName, ObjectRef>,
+    /// The clients of each Secret: several may name one that someone else writes.
+    of_secret: BTreeMap<ObjectName, BTreeSet<ObjectRef>>,
 }
 
 impl Index {
     pub(super) fn new(installation: &str, issuer_base: &str) -> Self {
         let world = World::new(installation, issuer_base);
-        Self { world, entries: HashMap::new(), of_tenant: BTreeMap::new(), of_secret: HashMap::new() }
+        Self { world, entries: HashMap::new(), of_tenant: BTreeMap::new(), of_secret: BTreeMap::new() }
     }
 
     /// Notes an object as it was seen. Answers the tenants that must be resolved again: none if only status changed.
     pub(super) fn declare(&mut self, declared: Declared) -> BTreeSet<String> {
         let reference = declared.target.object.clone();
         let old = self.entries.remove(&reference);
-        let triggers = declared.object.as_ref().map(Triggers::of).unwrap_or_default();
+        let mut triggers = declared.object.as_ref().map(Triggers::of).unwrap_or_default();
+        // What is deleted goes, paused or not.
+        triggers.paused &= !declared.deleting;
         let unchanged = old.as_ref().is_some_and(|old| {
             (old.generation, old.deleting, old.finalizer, &old.target.uid, &old.triggers)
                 == (declared.generation, declared.deleting, declared.finalizer, &declared.target.uid, &triggers)
@@ -125,12 +133,17 @@ impl Index {
                 self.world.put_unreadable(reference.clone());
                 before.clone().map_or_else(|| self.world.tenant_names(), |tenant| BTreeSet::from([tenant]))
             }
+            Ok(_) if entry.triggers.paused && self.world.get(reference).is_some() => {
+                // What was there before stays the truth until it goes on.
+                before.clone().into_iter().collect()
+            }
             Ok(object) => {
                 entry.malformed = None;
                 entry.tenant = object.tenant().map(ToOwned::to_owned);
                 if let Object::OAuthClient(client) = &object {
-                    entry.credentials.due = true;
-                    self.of_secret.insert(secret_place(client), reference.clone());
+                    (entry.credentials.due, entry.credentials.swept) = (true, false);
+                    self.forget_secret(reference);
+                    self.of_secret.entry(secret_place(client)).or_default().insert(reference.clone());
                 }
                 self.world.put(object)
             }
@@ -147,14 +160,21 @@ impl Index {
         touched
     }
 
-    /// Forgets an object. Answers it and the tenants that must be resolved again.
-    pub(super) fn delete(&mut self, reference: &ObjectRef) -> (Option<Entry>, BTreeSet<String>) {
-        if let Some(Object::OAuthClient(client)) = self.world.get(reference) {
-            let at = secret_place(&client);
-            if self.of_secret.get(&at) == Some(reference) {
+    /// Forgets which Secret a client names.
+    fn forget_secret(&mut self, reference: &ObjectRef) {
+        let Some(Object::OAuthClient(client)) = self.world.get(reference) else { return };
+        let at = secret_place(&client);
+        if let Some(clients) = self.of_secret.get_mut(&at) {
+            clients.remove(reference);
+            if clients.is_empty() {
                 self.of_secret.remove(&at);
             }
         }
+    }
+
+    /// Forgets an object. Answers it and the tenants that must be resolved again.
+    pub(super) fn delete(&mut self, reference: &ObjectRef) -> (Option<Entry>, BTreeSet<String>) {
+        self.forget_secret(reference);
         let mut touched = self.world.remove(reference);
         let entry = self.entries.remove(reference);
         if let Some(tenant) = entry.as_ref().and_then(|entry| entry.tenant.clone()) {
@@ -196,9 +216,9 @@ impl Index {
     pub(super) fn clients_of(&self, namespace: &str, secret: Option<&str>) -> Vec<ObjectRef> {
         let Some(name) = secret else {
             let inside = self.of_secret.iter().filter(|(at, _)| at.namespace == namespace);
-            return inside.map(|(_, client)| client.clone()).collect();
+            return inside.flat_map(|(_, clients)| clients.clone()).collect();
         };
-        self.of_secret.get(&ObjectName::new(namespace, name)).into_iter().cloned().collect()
+        self.of_secret.get(&ObjectName::new(namespace, name)).into_iter().flatten().cloned().collect()
     }
 }
 
@@ -210,6 +230,8 @@ impl Entry {
             deleting: declared.deleting,
             finalizer: declared.finalizer,
             triggers: Triggers::default(),
+            reconciled: None,
+            paused: None,
             tenant: None,
             malformed: None,
             seen: Value::Null,
@@ -222,9 +244,7 @@ impl Entry {
     }
 }
 
-/// Where the credentials of a client go.
+/// Where the credentials of a client are.
 pub(super) fn secret_place(client: &authly_crds::OAuthClient) -> ObjectName {
-    let own = authly_desired::object_name(&client.metadata);
-    let named = client.spec.credentials.as_ref().and_then(|credentials| credentials.secret.name.clone());
-    ObjectName::new(own.namespace, named.unwrap_or_else(|| authly_desired::defaults::secret_name(&own.name)))
+    authly_desired::secret_of(client)
 }

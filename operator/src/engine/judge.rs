@@ -22,6 +22,8 @@ use super::{
     tasks::Task,
 };
 
+/// The field of status that echoes the request of a reconcile.
+const RECONCILED: &str = "reconcileRequestedAt";
 /// The fields of status that come from [`Effective`].
 const FIELDS: [&str; 11] =
     ["tenantId", "issuer", "clientId", "secretName", "host", "path", "maxTtl", "defaultTtl", "mode", "tests", "target"];
@@ -33,6 +35,9 @@ impl<C: Cluster> Engine<C> {
             return;
         }
         for reference in self.index.of_tenant(tenant) {
+            if self.is_paused(&reference) {
+                continue;
+            }
             if let Ok(applied) = applied {
                 self.note_carried(tenant, &reference, applied);
             }
@@ -62,6 +67,9 @@ impl<C: Cluster> Engine<C> {
             entry.facts = None;
             return;
         };
+        if applied.is_ok() && entry.triggers.reconcile.is_some() {
+            entry.reconciled.clone_from(&entry.triggers.reconcile);
+        }
         let refused = applied.as_ref().ok().and_then(|applied| applied.refused.get(reference));
         let mut facts = facts(entry, verdict, programmed);
         if let Some(failing) = refused {
@@ -164,8 +172,11 @@ impl<C: Cluster> Engine<C> {
     pub(super) fn refresh(&mut self, reference: &ObjectRef) {
         let now = self.clock.now();
         let Some(entry) = self.index.entries.get_mut(reference) else { return };
-        let Some(facts) = &entry.facts else { return };
-        let status = condition::status(facts, &entry.seen, now);
+        let status = match (&entry.paused, &entry.facts) {
+            (Some(why), _) => condition::paused(&entry.seen, why, entry.generation, now),
+            (None, Some(facts)) => condition::status(facts, &entry.seen, now),
+            (None, None) => return,
+        };
         let task = Task::Status(reference.clone());
         let held = entry.tenant.as_ref().is_some_and(|tenant| self.ledger.tenants.contains_key(tenant));
         if condition::same(&status, &entry.seen) || (!held && is_known_orphan(facts, &entry.seen)) {
@@ -224,6 +235,8 @@ fn facts(entry: &Entry, verdict: &Verdict, programmed: Result<(), Failing>) -> F
         kept.append(&mut fields);
         fields = kept;
     }
+    let reconciled = entry.reconciled.as_deref().or_else(|| entry.seen.get(RECONCILED)?.as_str());
+    fields.extend(reconciled.map(|reconciled| (RECONCILED.to_owned(), reconciled.into())));
     let shown = rotation::shown(entry.target.object.kind, entry.credentials.shown.as_ref(), &entry.seen);
     shown.put(&mut fields);
     if entry.target.object.kind == Kind::RetentionPolicy

@@ -48,10 +48,11 @@ impl<C: Cluster> Engine<C> {
 
     /// Reconciles one tenant.
     pub(super) async fn reconcile(&mut self, tenant: &str, loaded: Result<(), NotApplied>) -> Result<(), EngineError> {
-        let resolved = desired(&self.index.world, tenant);
-        if !resolved.ours {
+        let mut resolved = desired(&self.index.world, tenant);
+        if !resolved.ours || self.pause(tenant) {
             return Ok(());
         }
+        self.keep_paused(tenant, &mut resolved);
         let task = Task::Tenant(tenant.to_owned());
         let result = match loaded {
             Ok(()) => self.apply_and_unlock(tenant, &resolved).await,

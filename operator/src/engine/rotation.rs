@@ -77,6 +77,7 @@ impl<C: Cluster> Engine<C> {
             facts.rotating.clone_from(&shown.rotating);
         }
         entry.credentials.shown = Some(shown);
+        entry.credentials.swept |= visited.swept;
         self.refresh(client);
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn next_step(slots: &Slots, known: Known<'_>) -> Step {
         return Step::Retire;
     }
     let target = target(slots, known.stored, over);
-    if !same(&target, known.stored) {
+    if !is_same(&target, known.stored) {
         return Step::Commit(target);
     }
     let retiring = slots.is_retiring(known.stored);
@@ -112,7 +112,8 @@ pub(super) fn target(slots: &Slots, stored: &[SecretHash], over: bool) -> Vec<Se
     target
 }
 
-fn same(a: &[SecretHash], b: &[SecretHash]) -> bool {
+/// Whether two lists hold the same hashes.
+pub(super) fn is_same(a: &[SecretHash], b: &[SecretHash]) -> bool {
     a.len() == b.len() && a.iter().all(|hash| b.contains(hash))
 }
 

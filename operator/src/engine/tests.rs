@@ -2,6 +2,7 @@
 
 mod cluster;
 mod credentials;
+mod existing;
 mod failures;
 pub(crate) mod lab;
 mod lifecycle;

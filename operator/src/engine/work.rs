@@ -1,24 +1,21 @@
 //! Starting work for the cluster and drawing the consequences of its results.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
-use authly_desired::{Object, defaults};
 use authly_model::{
     diff::Change,
-    duration::Seconds,
     ids::{Kind, ObjectRef},
 };
 use futures::{StreamExt, stream};
-use jiff::SignedDuration;
 
 use super::{
     Engine, EngineError,
     cluster::{Cluster, ClusterError, Notice, NoticeKind},
     condition,
-    credentials::{CredentialsError, Plan, Rotation, Visit, Visited, visit},
-    index::{Carried, secret_place},
+    credentials::{CredentialsError, Visit, Visited},
+    index::Carried,
+    plan::failing,
     programmed::Failing,
-    rotation::Shown,
     tasks::{Done, Task},
 };
 
@@ -76,48 +73,6 @@ impl<C: Cluster> Engine<C> {
             (Arc::clone(&self.cluster), self.owner(object), object.object.namespace.clone());
         self.tasks
             .spawn(task.clone(), async move { Done::Forget(cluster.delete_secrets(&namespace, &owner, None).await) });
-    }
-
-    fn start_secret(&mut self, object: &ObjectRef, task: &Task) {
-        let Some(plan) = self.plan(object) else { return };
-        let cluster = Arc::clone(&self.cluster);
-        self.tasks.spawn(task.clone(), async move { Done::Secret(visit(cluster.as_ref(), &plan).await) });
-    }
-
-    fn plan(&self, object: &ObjectRef) -> Option<Plan> {
-        let entry = self.index.entries.get(object)?;
-        let client_id = entry.credentials.client_id.clone()?;
-        let held = self.ledger.tenants.get(entry.tenant.as_ref()?).filter(|held| held.has(object))?;
-        let Some(Object::OAuthClient(client)) = self.index.world.get(object) else { return None };
-        let template =
-            client.spec.credentials.as_ref().map(|credentials| credentials.secret.clone()).unwrap_or_default();
-        Some(Plan {
-            at: secret_place(&client),
-            owner: self.owner(object),
-            labels: template.labels,
-            annotations: template.annotations,
-            fixed: BTreeMap::from([
-                ("client_id", client_id),
-                ("issuer", held.issuer.clone()),
-                ("token_endpoint", format!("{}/token", held.issuer)),
-            ]),
-            keys: held.keys.clone()?,
-            stored: held.hashes.get(&object.object).cloned().unwrap_or_default(),
-            programmed: entry.credentials.carried.as_ref().is_some_and(|carried| carried.passed),
-            under_way: entry.credentials.carried.as_ref().is_some_and(|carried| !carried.passed),
-            rotation: Rotation {
-                every: template.rotate_every.as_ref().map(|every| duration(Some(every), defaults::ROTATION_OVERLAP)),
-                overlap: duration(template.overlap.as_ref(), defaults::ROTATION_OVERLAP),
-                requested: entry.triggers.rotate.clone(),
-                since: entry.credentials.shown.clone().unwrap_or_else(|| Shown::seen(&entry.seen)).since,
-            },
-            clock: Arc::clone(&self.clock),
-        })
-    }
-
-    /// The owner mark of an object: never a UID, so it survives restores and cluster moves (operator.md, rule 9).
-    fn owner(&self, object: &ObjectRef) -> String {
-        format!("{}/{}/{}", self.leader.installation(), object.kind, object.object)
     }
 
     /// Draws the consequences of a result.
@@ -264,24 +219,6 @@ impl<C: Cluster> Engine<C> {
 
     fn is_deleting(&self, object: &ObjectRef) -> bool {
         self.index.entries.get(object).is_some_and(|entry| entry.deleting)
-    }
-}
-
-/// A duration that admission has seen, or else the default.
-fn duration(text: Option<&String>, default: Seconds) -> SignedDuration {
-    SignedDuration::from_secs(text.and_then(|text| text.parse().ok()).unwrap_or(default).0)
-}
-
-fn failing(error: &CredentialsError) -> Failing {
-    match error {
-        CredentialsError::NotOurs(_) => Failing::new("SecretNotOwned", error.to_string()),
-        CredentialsError::Cluster(ClusterError::Denied { fix }) => Failing::new(
-            "SecretAccessDenied",
-            format!("the operator may not write Secrets in this namespace; run: {fix}"),
-        ),
-        CredentialsError::Cluster(ClusterError::Refused(_)) => Failing::new("SecretRefused", error.to_string()),
-        CredentialsError::Cluster(_) => Failing::new("SecretPending", error.to_string()),
-        CredentialsError::Secrets(_) => Failing::new("SecretFailed", error.to_string()),
     }
 }
 

@@ -157,7 +157,7 @@ async fn check_secret(
     secret: &str,
 ) -> Result<bool, OAuthError> {
     let keyring = app.keyring(tenanted).await?;
-    let Ok(secret) = ClientSecret::parse(secret) else { return Ok(false) };
+    let Ok(secret) = ClientSecret::supplied(secret) else { return Ok(false) };
     let known = live.filter(|l| l.client.auth_method == AuthMethod::ClientSecret);
     Ok(keyring.check_secret(&secret, known.map_or(&[], |l| &l.secrets)))
 }

@@ -18,7 +18,7 @@ use authly_tests::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use reqwest::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 /// The overlap of every client here.
@@ -57,18 +57,22 @@ pub(crate) struct Traffic {
     clients: Vec<JoinHandle<Seen>>,
 }
 
-fn manifests(id: &str, scheduled: bool) -> String {
-    let hourly = format!(
+/// An OAuthClient that is there beside `billing`, with these credentials.
+pub(crate) fn client(id: &str, name: &str, credentials: &str) -> String {
+    format!(
         r"---
 apiVersion: authly.dev/v1alpha1
 kind: OAuthClient
-metadata: {{name: hourly, namespace: shop-{id}}}
+metadata: {{name: {name}, namespace: shop-{id}}}
 spec:
   tenantRef: {{name: acme-{id}}}
   type: Service
-  credentials: {{secret: {{rotateEvery: 12s, overlap: 4s}}}}
+  credentials: {credentials}
 "
-    );
+    )
+}
+
+fn manifests(id: &str) -> String {
     let base = format!(
         r"apiVersion: v1
 kind: Namespace
@@ -81,22 +85,14 @@ spec:
   displayName: Acme
   installation: inst-{id}
   allowedNamespaces: [{{name: shop-{id}, role: Owner}}]
----
-apiVersion: authly.dev/v1alpha1
-kind: OAuthClient
-metadata: {{name: billing, namespace: shop-{id}}}
-spec:
-  tenantRef: {{name: acme-{id}}}
-  type: Service
-  credentials: {{secret: {{overlap: 4s}}}}
 "
     );
-    if scheduled { base + &hourly } else { base }
+    base + &client(id, "billing", "{secret: {overlap: 4s}}")
 }
 
 impl World {
-    /// Everything is Ready.
-    pub(crate) async fn start(scheduled: bool) -> Self {
+    /// The client `billing` is Ready.
+    pub(crate) async fn start() -> Self {
         let stack = Stack::new().await.unwrap();
         let id = stack.id.clone();
         let ports = [free_port().unwrap(), free_port().unwrap()];
@@ -113,15 +109,24 @@ impl World {
             http: http(),
         };
         world.start_operator().await;
-        world.stack.apply(&manifests(&id, scheduled)).await.unwrap();
+        world.stack.apply(&manifests(&id)).await.unwrap();
         for (n, port) in ports.into_iter().enumerate() {
             world.servers.push(world.stack.server(&format!("server-{n}"), port, None).await.unwrap());
         }
         world.ready("billing").await;
-        if scheduled {
-            world.ready("hourly").await;
-        }
         world
+    }
+
+    /// Adds a client with these credentials.
+    pub(crate) async fn add(&self, name: &str, credentials: &str) {
+        self.stack.apply(&client(&self.stack.id, name, credentials)).await.unwrap();
+    }
+
+    /// Waits until a condition of a client has a status and a reason; its message.
+    pub(crate) async fn until(&self, client: &str, kind: &str, status: &str, reason: &str) -> String {
+        let what = format!("oauthclient {client} -n {}", self.namespace);
+        let condition = self.stack.condition(&what, kind, status, reason, PATIENCE).await.unwrap();
+        condition["message"].as_str().unwrap_or_default().to_owned()
     }
 
     async fn start_operator(&mut self) {
@@ -172,9 +177,29 @@ impl World {
         .unwrap();
     }
 
-    /// A value of the Secret of a client.
+    /// A value of the generated Secret of a client.
     pub(crate) async fn value(&self, client: &str, key: &str) -> anyhow::Result<String> {
-        value(&self.secrets, client, key).await
+        value(&self.secrets, &format!("{client}-oauth"), key).await
+    }
+
+    /// Sets keys of a Secret, and removes those without a value, as its owner would.
+    pub(crate) async fn put(&self, secret: &str, values: &[(&str, Option<&str>)]) {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        let data: serde_json::Map<String, Value> =
+            values.iter().map(|(key, value)| ((*key).to_owned(), json!(value.map(|v| STANDARD.encode(v))))).collect();
+        let patch = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret}, "data": data});
+        if self.secrets.get_opt(secret).await.unwrap().is_none() {
+            let secret: Secret = serde_json::from_value(patch).unwrap();
+            self.secrets.create(&kube::api::PostParams::default(), &secret).await.unwrap();
+        } else {
+            let params = kube::api::PatchParams::default();
+            self.secrets.patch(secret, &params, &kube::api::Patch::Merge(patch)).await.unwrap();
+        }
+    }
+
+    /// A Secret as it is.
+    pub(crate) async fn secret(&self, name: &str) -> Option<Secret> {
+        self.secrets.get_opt(name).await.unwrap()
     }
 
     /// The status of a token request on a server.
@@ -191,21 +216,21 @@ impl World {
         }
     }
 
-    /// Starts `parallel` clients for each server.
-    pub(crate) fn traffic(&self, client: &str, parallel: usize) -> Traffic {
+    /// Starts `parallel` clients for each server, which read their value from a key of a Secret.
+    pub(crate) fn traffic(&self, client: &str, (secret, key): (&str, &str), parallel: usize) -> Traffic {
         let stop = Arc::new(AtomicBool::new(false));
         let ports = self.servers.iter().map(|server| server.port).cycle().take(self.servers.len() * parallel);
         let clients = ports.map(|port| {
             let (asker, secrets, stop) = (self.asker(client), self.secrets.clone(), Arc::clone(&stop));
-            let client = client.to_owned();
-            tokio::spawn(async move { asker.keep_asking(port, &client, &secrets, &stop).await })
+            let (secret, key) = (secret.to_owned(), key.to_owned());
+            tokio::spawn(async move { asker.keep_asking(port, (&secret, &key), &secrets, &stop).await })
         });
         Traffic { clients: clients.collect(), stop }
     }
 }
 
-async fn value(secrets: &Api<Secret>, client: &str, key: &str) -> anyhow::Result<String> {
-    let secret = secrets.get(&format!("{client}-oauth")).await?;
+async fn value(secrets: &Api<Secret>, name: &str, key: &str) -> anyhow::Result<String> {
+    let secret = secrets.get(name).await?;
     let value = secret.data.as_ref().and_then(|data| data.get(key)).with_context(|| format!("no {key}"))?;
     Ok(String::from_utf8(value.0.clone())?)
 }
@@ -231,18 +256,26 @@ impl Asker {
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
-    async fn keep_asking(self, port: u16, client: &str, secrets: &Api<Secret>, stop: &AtomicBool) -> Seen {
+    async fn keep_asking(
+        self,
+        port: u16,
+        (secret, key): (&str, &str),
+        secrets: &Api<Secret>,
+        stop: &AtomicBool,
+    ) -> Seen {
         let mut seen = Seen::default();
         while !stop.load(Ordering::Relaxed) {
             let start = Instant::now();
-            let secret = value(secrets, client, "client_secret").await.expect("client_secret never goes");
-            let answer = self.token(port, &secret).await;
+            let value = value(secrets, secret, key).await.expect("the value never goes");
+            let answer = self.token(port, &value).await;
             seen.answered += 1;
             match answer {
                 Ok((200, _)) => {}
                 _ if start.elapsed() >= OVERLAP => seen.late += 1,
-                Ok((status, body)) => seen.failures.push(format!("port {port}: {status}: {body}")),
-                Err(error) => seen.failures.push(format!("port {port}: {error:#}")),
+                Ok((status, body)) => {
+                    seen.failures.push(format!("port {port}, after {:?}: {status}: {body}", start.elapsed()));
+                }
+                Err(error) => seen.failures.push(format!("port {port}, after {:?}: {error:#}", start.elapsed())),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -26,12 +26,12 @@ use crate::engine::{
 };
 
 /// An hour of overlap, unless a test says otherwise.
-const OVERLAP: SignedDuration = SignedDuration::from_secs(3600);
+pub(super) const OVERLAP: SignedDuration = SignedDuration::from_secs(3600);
 
 /// A client, its Secret and the hashes in the store.
-struct World {
-    cluster: FakeCluster,
-    plan: Plan,
+pub(super) struct World {
+    pub(super) cluster: FakeCluster,
+    pub(super) plan: Plan,
     clock: Arc<Hands>,
     last: Option<Visited>,
     /// Every value that was in `client_secret`, and since when.
@@ -55,7 +55,7 @@ fn keys() -> Arc<UnlockedTenant> {
     Arc::new(UnlockedTenant::unlock(&kek, tenant, &rows).unwrap())
 }
 
-fn world() -> World {
+pub(super) fn world() -> World {
     let clock = Arc::new(Hands::default());
     let plan = Plan {
         at: ObjectName::new("shop", "billing-oauth"),
@@ -68,13 +68,14 @@ fn world() -> World {
         programmed: false,
         under_way: false,
         rotation: Rotation { every: None, overlap: OVERLAP, requested: None, since: None },
+        sweep: false,
         clock: clock.clone(),
     };
     World { cluster: FakeCluster::default(), plan, clock, last: None, served: Vec::new() }
 }
 
 impl World {
-    fn secret(&self) -> Option<SecretObject> {
+    pub(super) fn secret(&self) -> Option<SecretObject> {
         self.cluster.state().secrets.get(&self.plan.at).cloned()
     }
 
@@ -105,11 +106,11 @@ impl World {
         self.last.as_ref().unwrap()
     }
 
-    fn pass(&self, duration: SignedDuration) {
+    pub(super) fn pass(&self, duration: SignedDuration) {
         self.clock.0.fetch_add(duration.as_secs() + 1, Ordering::SeqCst);
     }
 
-    async fn settle(&mut self) {
+    pub(super) async fn settle(&mut self) {
         for _ in 0..20 {
             if self.step().await.unwrap_or(false) {
                 return;
