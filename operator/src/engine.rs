@@ -17,6 +17,7 @@ mod hashes;
 mod index;
 mod input;
 mod judge;
+mod later;
 mod ledger;
 mod metrics;
 mod pause;
@@ -58,7 +59,6 @@ pub use input::{Declared, FINALIZER, Input};
 use ledger::Ledger;
 pub use metrics::EngineMetrics;
 use programmed::Acknowledgement;
-use replicas::POLL;
 use tasks::{Task, Tasks};
 
 /// Inputs taken at once.
@@ -118,6 +118,8 @@ pub struct Engine<C> {
     /// The last answer; `None` before the first.
     replicas: Option<Vec<Acknowledgement>>,
     polled: Option<Instant>,
+    /// Whether a replica moved since.
+    hinted: bool,
     /// When what retention did was last read.
     runs_read: Option<Instant>,
     /// When tombstones were last looked through.
@@ -151,6 +153,7 @@ impl<C: Cluster> Engine<C> {
             waiting_secrets: BTreeSet::new(),
             replicas: None,
             polled: None,
+            hinted: false,
             runs_read: None,
             purge_read: None,
             synced: false,
@@ -169,6 +172,7 @@ impl<C: Cluster> Engine<C> {
         cancel: CancellationToken,
     ) -> Result<(), EngineError> {
         let mut taken = Vec::with_capacity(INPUTS);
+        let hints = self.leader.acknowledgements();
         loop {
             let wake = tokio::time::Instant::from_std(self.wake(Instant::now()));
             tokio::select! {
@@ -184,6 +188,7 @@ impl<C: Cluster> Engine<C> {
                     }
                     taken.drain(..).for_each(|input| self.take(input));
                 }
+                () = hints.next() => self.hinted = true,
                 () = tokio::time::sleep_until(wake) => {}
             }
             self.advance().await?;
@@ -253,8 +258,7 @@ impl<C: Cluster> Engine<C> {
         if !self.synced {
             return now + IDLE;
         }
-        let waits = !self.waiting.is_empty() || !self.waiting_secrets.is_empty();
-        let poll = waits.then(|| self.polled.map_or(now, |polled| polled + POLL));
+        let poll = self.next_poll(now);
         let runs = self.started.then(|| self.runs_read.map_or(now, |read| read + retention::READ));
         let purge =
             (self.started && self.has_tombstones()).then(|| self.purge_read.map_or(now, |read| read + purge::READ));
@@ -272,7 +276,7 @@ impl<C: Cluster> Engine<C> {
             return Ok(());
         }
         let now = Instant::now();
-        let retries = self.tasks.retries(now);
+        let retries = self.tasks.take_due(now);
         self.batch.add_due(retries, now);
         let loaded = self.load(now).await?;
         for tenant in self.batch.take(now) {

@@ -29,7 +29,7 @@ use authly_secrets::{NewSigningKey, NewTenantKeys, WrappedKey};
 
 pub use runs::RetentionRun;
 
-use crate::{Replica, ReplicaRole, Result, Store, StoreError, connect::Tx, keys, scope::PlatformScope};
+use crate::{Hints, Replica, ReplicaRole, Result, Store, StoreError, connect::Tx, hints, keys, scope::PlatformScope};
 
 /// One step of one tenant; twice what the database itself allows a statement.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -205,6 +205,12 @@ impl Leader {
             Ok(found)
         };
         self.store.within(LIMIT, read).await
+    }
+
+    /// Hints that a replica has passed a revision, so that [`Self::replicas`] is worth a look.
+    #[must_use]
+    pub fn acknowledgements(&self) -> Hints {
+        Hints::listen(&self.store, hints::REPLICAS)
     }
 
     /// Replicas whose lease is alive by database time.

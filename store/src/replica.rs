@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, hints};
 
 /// The most failures that a replica reports; the rest are found once these are mended.
 pub(crate) const MAX_FAILURES: usize = 200;
@@ -73,22 +73,26 @@ pub struct LoadFailure {
     pub message: String,
 }
 
-/// Records the position and renews the lease: 10 s of the database's time.
+/// Records the position and renews the lease: 10 s of the database's time. A position that `moved` is a hint for the operator.
 pub(crate) async fn acknowledge(
     connection: &mut PgConnection,
     replica: ReplicaIdentity,
     position: &Position,
     failures: &[LoadFailure],
+    moved: bool,
 ) -> Result<()> {
     let failures = serde_json::to_value(failures).map_err(|e| StoreError::Refused(e.to_string()))?;
     sqlx::query!(
-        "-- roles: server, gateway\nSELECT acknowledge($1, $2, $3, $4)",
+        r#"-- roles: server, gateway
+        SELECT acknowledge($1, $2, $3, $4) AS acknowledged, (SELECT count(*) FROM pg_notify($6, '') WHERE $5) AS hints"#,
         replica.id,
         replica.role.as_str(),
         &position.0[..],
-        failures
+        failures,
+        moved,
+        hints::REPLICAS
     )
-    .execute(connection)
+    .fetch_one(connection)
     .await?;
     Ok(())
 }

@@ -73,6 +73,26 @@ async fn a_change_reaches_server_and_gateway_as_a_delta_and_is_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hints_go_from_the_leader_to_replicas_and_back() {
+    let db = Database::new().await;
+    let leader = db.leader("default").await;
+    let (id, _) = new_tenant(&leader, "acme").await;
+    let _server = db.live(ReplicaRole::Server).await;
+    let hints = leader.acknowledgements();
+    // A connection that is made, and what moved before, give hints too.
+    let quiet = async || while tokio::time::timeout(Duration::from_secs(1), hints.next()).await.is_ok() {};
+    let mut delays = Vec::new();
+    for n in 0..5 {
+        quiet().await;
+        let start = Instant::now();
+        leader.apply(id, batch(vec![put_policy(&policy("reports", &format!("// {n}")))])).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(20), hints.next()).await.expect("a replica moved");
+        delays.push(start.elapsed());
+    }
+    println!("from apply to the hint of the replica: {delays:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn suspended_and_tombstoned_tenants_stay_in_the_snapshot_and_come_back() {
     let db = Database::new().await;
     let leader = db.leader("default").await;

@@ -41,6 +41,14 @@ impl Objects {
         applied.with_context(|| format!("{what} cannot be applied"))
     }
 
+    /// Creates an object: cheaper than applying it.
+    pub async fn create(&self, what: &str, object: &Value) -> anyhow::Result<()> {
+        let path = path(what)?;
+        let collection = path.rsplit_once('/').map_or("", |(collection, _)| collection);
+        let created = self.send(Method::POST, collection, "application/json", Some(object)).await?;
+        created.map(drop).with_context(|| format!("{what} cannot be created"))
+    }
+
     /// Merges into an object.
     pub async fn merge(&self, what: &str, patch: &Value) -> anyhow::Result<Value> {
         let merged = self.send(Method::PATCH, &path(what)?, "application/merge-patch+json", Some(patch)).await?;

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use authly_model::clock::{Clock, SystemClock};
 use authly_secrets::ClientSecret;
 use authly_tests::{
     api::{http, token},
@@ -39,7 +40,7 @@ fn unknown() -> String {
 
 /// An assertion of this client with a signature of nobody.
 fn assertion(client_id: &str, issuer: &str) -> String {
-    let now = jiff::Timestamp::now().as_second();
+    let now = SystemClock.unix();
     let claims = json!({"iss": client_id, "sub": client_id, "aud": issuer, "exp": now + 60, "jti": Uuid::new_v4()});
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     format!(
@@ -113,7 +114,7 @@ async fn an_unknown_client_and_a_wrong_secret() {
             async move {
                 let (first, second) = (form(unknown()), form(known.to_owned()));
                 // The order is random, so that neither gains by the other's warmth.
-                if Uuid::new_v4().as_bytes()[0] % 2 == 0 {
+                if Uuid::new_v4().as_bytes()[0].is_multiple_of(2) {
                     (refused(http, endpoint, &first).await, refused(http, endpoint, &second).await)
                 } else {
                     let second = refused(http, endpoint, &second).await;

@@ -20,6 +20,7 @@ use super::{
     retention,
     rotation::{self, Shown},
     tasks::Task,
+    work::QUIET,
 };
 
 /// The field of status that echoes the request of a reconcile.
@@ -179,12 +180,18 @@ impl<C: Cluster> Engine<C> {
         };
         let task = Task::Status(reference.clone());
         let held = entry.tenant.as_ref().is_some_and(|tenant| self.ledger.tenants.contains_key(tenant));
-        if condition::same(&status, &entry.seen) || (!held && is_known_orphan(facts, &entry.seen)) {
+        let orphan = entry.facts.as_ref().filter(|_| !held && entry.paused.is_none());
+        if condition::same(&status, &entry.seen) || orphan.is_some_and(|facts| is_known_orphan(facts, &entry.seen)) {
             entry.wanted = None;
             self.tasks.cancel(&task);
         } else {
+            let passes = condition::ready(&status).is_some_and(|(ready, reason, _)| !ready && QUIET.contains(&reason));
             entry.wanted = Some(status);
-            self.tasks.add(task, Instant::now());
+            if passes {
+                self.tasks.add_later(task, Instant::now());
+            } else {
+                self.tasks.add(task, Instant::now());
+            }
         }
     }
 }

@@ -15,16 +15,18 @@ use super::{
 };
 
 /// How often positions are read while something waits for them.
-pub(super) const POLL: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(200);
+/// The same after a hint, unless much waits: then a hint a replica is too many.
+const HINTED: Duration = Duration::from_millis(10);
+const MUCH: usize = 500;
 
 impl<C: Cluster> Engine<C> {
     /// Reads how far the replicas are, while something waits for them.
     pub(super) async fn poll(&mut self, now: Instant) -> Result<(), EngineError> {
-        let waits = !self.waiting.is_empty() || !self.waiting_secrets.is_empty();
-        if !waits || self.polled.is_some_and(|polled| now < polled + POLL) {
+        if self.next_poll(now).is_none_or(|next| now < next) {
             return Ok(());
         }
-        self.polled = Some(now);
+        (self.polled, self.hinted) = (Some(now), false);
         match self.leader.replicas().await {
             Ok(replicas) => self.replicas = Some(replicas.into_iter().map(acknowledgement).collect()),
             Err(error) => {
@@ -40,6 +42,14 @@ impl<C: Cluster> Engine<C> {
         self.metrics.waiting.set(i64::try_from(self.waiting.len()).unwrap_or(i64::MAX));
         Ok(())
     }
+
+    /// When positions are read next: not at all while nothing waits for them.
+    pub(super) fn next_poll(&self, now: Instant) -> Option<Instant> {
+        let waits = self.waiting.len() + self.waiting_secrets.len();
+        let pause = if self.hinted && waits <= MUCH { HINTED } else { POLL };
+        (waits > 0).then(|| self.polled.map_or(now, |polled| polled + pause))
+    }
+
     /// Whether every replica that needs the object serves its revision, as far as is known.
     pub(super) fn is_programmed(&self, tenant: &str, reference: &ObjectRef) -> Result<(), Failing> {
         let waiting = || Err(Failing::new("Pending", "not in the store yet"));

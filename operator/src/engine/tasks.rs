@@ -2,8 +2,8 @@
 //! (operator.md, rules 15 and 17).
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    time::Instant,
+    collections::{BTreeSet, HashSet},
+    time::{Duration, Instant},
 };
 
 use authly_model::ids::ObjectRef;
@@ -14,10 +14,13 @@ use super::{
     backoff::Backoff,
     cluster::ClusterError,
     credentials::{CredentialsError, Visited},
+    later::Later,
 };
 
 /// How much runs at once.
-const LIMIT: usize = 16;
+const LIMIT: usize = 32;
+/// What passes by itself is not said before this time: most of it has passed by then, and one write says all.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// One piece of work; also the key of its backoff. The order is the order of urgency.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,16 +59,23 @@ pub(super) struct Tasks {
     running: HashSet<Task>,
     jobs: JoinSet<(Task, Done)>,
     backoff: Backoff<Task>,
-    /// Work of a later time, and that time.
-    later: BTreeSet<(Instant, Task)>,
-    times: HashMap<Task, Instant>,
+    /// Work of a later time.
+    later: Later<Task>,
 }
 
 impl Tasks {
     /// Queues work, unless it waits for its backoff, which queues it later.
     pub(super) fn add(&mut self, task: Task, now: Instant) {
         if !self.backoff.is_waiting(&task, now) {
+            self.later.remove(&task);
             self.queue.insert(task);
+        }
+    }
+
+    /// Queues work after [`PATIENCE`], counted from the first such wish, unless it is queued before.
+    pub(super) fn add_later(&mut self, task: Task, now: Instant) {
+        if !self.queue.contains(&task) && !self.backoff.is_waiting(&task, now) {
+            self.later.wish(task, now + PATIENCE);
         }
     }
 
@@ -77,19 +87,16 @@ impl Tasks {
 
     /// Queues work at a time, in the place of an earlier such wish; `None` withdraws it.
     pub(super) fn at(&mut self, task: Task, at: Option<Instant>) {
-        if let Some(before) = self.times.remove(&task) {
-            self.later.remove(&(before, task.clone()));
-        }
-        if let Some(at) = at {
-            self.times.insert(task.clone(), at);
-            self.later.insert((at, task));
+        match at {
+            Some(at) => self.later.set(task, at),
+            None => self.later.remove(&task),
         }
     }
 
     /// Forgets queued work.
     pub(super) fn cancel(&mut self, task: &Task) {
         self.queue.remove(task);
-        self.at(task.clone(), None);
+        self.later.remove(task);
         self.backoff.succeeded(task);
     }
 
@@ -136,18 +143,14 @@ impl Tasks {
         self.backoff.is_waiting(task, now)
     }
 
-    /// When the next retry, or work of a later time, is due.
+    /// When work is due that is not queued yet.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let timed = self.later.first().map(|(at, _)| *at);
-        [self.backoff.next(), timed].into_iter().flatten().min()
+        self.backoff.next().into_iter().chain(self.later.next()).min()
     }
 
-    /// The retries and timed work that are due; tenants are for the caller, the rest is queued.
-    pub(super) fn retries(&mut self, now: Instant) -> Vec<String> {
-        while let Some((_, task)) = self.later.first().filter(|(at, _)| *at <= now).cloned() {
-            self.at(task.clone(), None);
-            self.add(task, now);
-        }
+    /// Takes what is due; tenants are for the caller, the rest is queued.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<String> {
+        self.queue.extend(self.later.take_due(now));
         let mut tenants = Vec::new();
         for task in self.backoff.take_due(now) {
             match task {

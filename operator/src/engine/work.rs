@@ -21,8 +21,8 @@ use super::{
 
 /// Secrets deleted at once, together with their clients.
 const DELETIONS: usize = 16;
-/// Reasons that pass by themselves: no Event.
-const QUIET: [&str; 3] = ["Pending", "SecretPending", "StoreUnavailable"];
+/// Reasons that pass by themselves: no Event, and no hurry to say so.
+pub(super) const QUIET: [&str; 3] = ["Pending", "SecretPending", "StoreUnavailable"];
 
 impl<C: Cluster> Engine<C> {
     /// Starts as much queued work as may run at once.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::{Batch, objects, tenant};
-use crate::{Result, StoreError, feed, scope::PlatformScope};
+use crate::{Result, StoreError, feed, hints, scope::PlatformScope};
 
 /// Kind and key of each change, for the feed.
 pub(super) type Changed = Vec<(&'static str, String)>;
@@ -90,6 +90,7 @@ pub(super) async fn apply(tx: &mut PgConnection, installation: &str, id: TenantI
         return Ok(Revision { shard: shard(id), seq: 0 });
     }
     let revisions = feed::publish(&PlatformScope(()), tx, &vec![id.0; changed.len()], changed).await?;
+    hints::give(tx, hints::FEED).await?;
     revisions.into_iter().next().ok_or_else(|| StoreError::Damaged("the feed has lost a shard".into()))
 }
 

@@ -1,4 +1,4 @@
-//! The poller: heads every 200 ms, changes as deltas, one acknowledgement for each new position.
+//! The poller: heads every 200 ms, and at once after a hint, changes as deltas, one acknowledgement for each new position.
 //!
 //! It has a connection of its own, so that no queue of requests delays a revocation, and it is what finds out that
 //! the store is back. A successful poll is the heartbeat; its age counts from the poll's start, after a login.
@@ -25,9 +25,11 @@ use super::{
     delta::{Delta, Revocations},
     load::{self, Heads},
 };
-use crate::{LoadFailure, Result, connect::LOGIN, error::unavailable, replica, scope::PlatformScope};
+use crate::{Hints, LoadFailure, Result, connect::LOGIN, error::unavailable, hints, replica, scope::PlatformScope};
 
 const INTERVAL: Duration = Duration::from_millis(200);
+/// Between two polls that hints ask for.
+const HINTED: Duration = Duration::from_millis(20);
 /// Looking at the heads, acknowledging.
 const STEP: Duration = Duration::from_secs(1);
 /// Loading and compiling what changed, which may be everything.
@@ -68,18 +70,26 @@ pub(super) async fn run(live: Arc<Live>, mut nudged: mpsc::Receiver<oneshot::Sen
         acknowledged: None,
         pruned: Instant::now(),
     };
+    let hints = Hints::listen(&poller.live.store, hints::FEED);
     let mut next = tokio::time::Instant::now();
+    let mut soon = next;
     loop {
+        let hinted = async {
+            hints.next().await;
+            tokio::time::sleep_until(soon).await;
+        };
         let mut waiting = Vec::new();
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep_until(next) => {}
+            () = hinted => {}
             Some(nudge) = nudged.recv() => waiting.push(nudge),
         }
         while let Ok(nudge) = nudged.try_recv() {
             waiting.push(nudge);
         }
-        next = tokio::time::Instant::now() + INTERVAL;
+        let now = tokio::time::Instant::now();
+        (soon, next) = (now + HINTED, now + INTERVAL);
         let ok = poller.poll().await;
         for answer in waiting {
             let _ = answer.send(ok);
@@ -194,7 +204,8 @@ impl Poller {
             acknowledged == position && *reported == failures && at.elapsed() < RENEW
         });
         if !current {
-            replica::acknowledge(connection, self.live.replica, position, &failures).await?;
+            let moved = self.acknowledged.as_ref().is_none_or(|(acknowledged, ..)| acknowledged != position);
+            replica::acknowledge(connection, self.live.replica, position, &failures, moved).await?;
             self.acknowledged = Some((position.clone(), failures, Instant::now()));
         }
         Ok(())

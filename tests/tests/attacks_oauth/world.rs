@@ -132,7 +132,7 @@ impl World {
     }
 
     pub(crate) fn basic(&self, id: &str) -> String {
-        basic(&format!("{id}:{}", self.secret(id)))
+        basic(format!("{id}:{}", self.secret(id)))
     }
 
     pub(crate) async fn send(&self, case: &Case) -> Answer {
