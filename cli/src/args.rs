@@ -3,7 +3,11 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use authly_model::seal::Anchor;
+use authly_model::{
+    duration::{BadDuration, Seconds},
+    rotation::{DEFAULT_JWKS_MAX_AGE, MAX_JWKS_MAX_AGE},
+    seal::Anchor,
+};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 
@@ -36,6 +40,15 @@ pub(crate) enum Command {
     /// The audit trail
     #[command(subcommand)]
     Audit(Audit),
+    /// Tasks for administrators
+    #[command(subcommand)]
+    Admin(Admin),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Admin {
+    /// Wrap every tenant's data key by the active platform key, so that the one before can go; may be stopped and run again
+    Rewrap(Rewrap),
 }
 
 #[derive(Debug, Subcommand)]
@@ -78,6 +91,16 @@ pub(crate) struct Kek {
     pub(crate) kek: Option<String>,
 }
 
+/// The platform keys of a process.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Keks {
+    #[command(flatten)]
+    pub(crate) active: Kek,
+    /// Files of further keys, which only unwrap: the one to come, then the one before, while keys are wrapped anew
+    #[arg(long, env = "AUTHLY_FURTHER_KEK_FILE", value_delimiter = ',')]
+    pub(crate) further_kek_file: Vec<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Migrate {
     #[command(flatten)]
@@ -101,7 +124,7 @@ pub(crate) struct Server {
     #[command(flatten)]
     pub(crate) database: Database,
     #[command(flatten)]
-    pub(crate) kek: Kek,
+    pub(crate) keks: Keks,
     #[command(flatten)]
     pub(crate) telemetry: Telemetry,
     /// Where the public endpoints listen
@@ -119,6 +142,24 @@ pub(crate) struct Server {
     /// Networks whose X-Forwarded-For is believed
     #[arg(long, env = "AUTHLY_TRUSTED_PROXY", value_delimiter = ',')]
     pub(crate) trusted_proxy: Vec<IpNet>,
+    #[command(flatten)]
+    pub(crate) jwks: Jwks,
+}
+
+/// What servers promise to verifiers, and what the operator waits for.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Jwks {
+    /// How long a verifier may keep a JWKS, such as 5m: the same for servers and operator; a key rotation takes twice as long
+    #[arg(long, env = "AUTHLY_JWKS_MAX_AGE", default_value_t = DEFAULT_JWKS_MAX_AGE, value_parser = max_age)]
+    pub(crate) jwks_max_age: Seconds,
+}
+
+fn max_age(text: &str) -> Result<Seconds, String> {
+    let seconds: Seconds = text.parse().map_err(|error: BadDuration| error.to_string())?;
+    if (1..=MAX_JWKS_MAX_AGE.0).contains(&seconds.0) {
+        return Ok(seconds);
+    }
+    Err(format!("`{text}` is out of bounds: at least 1s and at most {MAX_JWKS_MAX_AGE}"))
 }
 
 #[derive(Debug, Args)]
@@ -149,7 +190,7 @@ pub(crate) struct Operator {
     #[command(flatten)]
     pub(crate) database: Database,
     #[command(flatten)]
-    pub(crate) kek: Kek,
+    pub(crate) keks: Keks,
     #[command(flatten)]
     pub(crate) telemetry: Telemetry,
     /// Where /healthz, /readyz and /metrics listen
@@ -167,6 +208,17 @@ pub(crate) struct Operator {
     /// The name of the leader Lease
     #[arg(long, env = "AUTHLY_LEASE_NAME", default_value = "authly-operator")]
     pub(crate) lease_name: String,
+    #[command(flatten)]
+    pub(crate) jwks: Jwks,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rewrap {
+    /// The database as the login role of the operator
+    #[command(flatten)]
+    pub(crate) database: Database,
+    #[command(flatten)]
+    pub(crate) keks: Keks,
 }
 
 #[derive(Debug, Args)]

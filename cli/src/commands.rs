@@ -1,5 +1,6 @@
 //! The commands other than dev mode: parse, connect, run, drain.
 
+pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod crds;
 pub(crate) mod gateway;

@@ -25,13 +25,14 @@ pub(crate) fn telemetry(options: &args::Telemetry) -> anyhow::Result<()> {
     Ok(telemetry::init(format, &options.log_level)?)
 }
 
-/// Reads the platform key.
-pub(crate) fn kek(options: args::Kek) -> anyhow::Result<KekRing> {
-    let source = match (options.kek_file, options.kek) {
+/// Reads the platform keys.
+pub(crate) fn kek(options: args::Keks) -> anyhow::Result<KekRing> {
+    let source = match (options.active.kek_file, options.active.kek) {
         (Some(path), _) => KekSource::File(path),
         (None, key) => KekSource::Environment(key.unwrap_or_default().into()),
     };
-    Ok(KekRing::new(Kek::load(&source)?, []))
+    let further = options.further_kek_file.into_iter().map(|path| Kek::load(&KekSource::File(path)));
+    Ok(KekRing::new(Kek::load(&source)?, further.collect::<Result<Vec<_>, _>>()?))
 }
 
 /// Checks networks.

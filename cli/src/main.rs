@@ -44,6 +44,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         let done = match arguments.command {
             Command::Audit(Audit::Verify(options)) => return commands::audit::verify(options).await,
+            Command::Admin(options) => commands::admin::run(options).await,
             Command::Crds => commands::crds::run(),
             Command::Migrate(options) => commands::migrate::run(options).await,
             Command::Server(options) => commands::server::run(options).await,

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use authly_gateway::{Gateway, GatewayParts, KEPT_BYTES, Services};
-use authly_model::clock::Clock;
+use authly_model::{clock::Clock, duration::Seconds};
 use authly_runtime::{Health, Listener, Metrics, Networks, ServeOptions, serve};
 use authly_secrets::KekRing;
 use authly_server::{App, AppParts};
@@ -56,8 +56,14 @@ impl Behind {
     }
 }
 
-/// Serves as server until `stop`; with `jobs`, a pool of that role, runs jobs too.
-pub(crate) async fn server(common: Common, kek: Arc<KekRing>, jobs: Option<Store>, stop: CancellationToken) {
+/// Serves as server until `stop`, with key sets that may be kept for `jwks_max_age`; with `jobs`, a pool of that role, runs
+/// jobs too.
+pub(crate) async fn server(
+    common: Common,
+    (kek, jwks_max_age): (Arc<KekRing>, Seconds),
+    jobs: Option<Store>,
+    stop: CancellationToken,
+) {
     let behind = Behind::start(&common, ReplicaRole::Server);
     let parts = AppParts {
         live: Arc::clone(&behind.live),
@@ -65,6 +71,7 @@ pub(crate) async fn server(common: Common, kek: Arc<KekRing>, jobs: Option<Store
         committer: behind.committer.clone(),
         kek: Arc::clone(&kek),
         clock: Arc::clone(&common.clock),
+        jwks_max_age,
     };
     let router = authly_server::router(App::new(parts, &common.metrics));
     let working = jobs.map(|store| {

@@ -59,6 +59,22 @@ pub(crate) fn rotation_overlap(_: &mut SchemaGenerator) -> Schema {
     duration_between(0, 31_622_400, "an overlap is at most 366d")
 }
 
+pub(crate) fn key_rotation_period(_: &mut SchemaGenerator) -> Schema {
+    duration_between(3600, 315_360_000, "a key signs at least 1h and at most 3650d")
+}
+
+pub(crate) fn key_overlap(_: &mut SchemaGenerator) -> Schema {
+    duration_between(0, 31_536_000, "an overlap is at most 365d")
+}
+
+/// Ids of signing keys, each once.
+pub(crate) fn key_ids(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 64, "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9_-]+$"},
+    })
+}
+
 pub(crate) fn retention_period(_: &mut SchemaGenerator) -> Schema {
     duration_between(0, 3_155_760_000, "a retention period is at most 36525d")
 }

@@ -36,8 +36,8 @@ pub use signed_url_route::{
 };
 pub use status::{CONDITION_TYPES, TenantRef};
 pub use tenant::{
-    AllowedNamespaces, DeletionPolicy, NamespaceRole, NamespaceSelector, SigningAlgorithm, SigningKeys, Tenant,
-    TenantSpec, TenantStatus, TenantTokens,
+    AllowedNamespaces, DeletionPolicy, NamespaceRole, NamespaceSelector, SigningAlgorithm, SigningKeyStatus,
+    SigningKeys, Tenant, TenantSpec, TenantStatus, TenantTokens,
 };
 
 /// The API group.

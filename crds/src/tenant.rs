@@ -44,7 +44,7 @@ pub struct TenantSpec {
     #[schemars(length(max = 64))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_namespaces: Vec<AllowedNamespaces>,
-    /// The keys that sign its access tokens.
+    /// The keys that sign its access tokens and its URLs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SigningKeys")]
     pub signing_keys: Option<SigningKeys>,
@@ -109,14 +109,27 @@ pub enum NamespaceRole {
     Owner,
 }
 
-/// The keys that sign access tokens.
+/// The keys that sign access tokens and URLs, apart from each other. The annotation `authly.dev/rotate-requested-at` rotates
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SigningKeys {
-    /// The algorithm. Default: EdDSA.
+    /// The algorithm of access tokens; a change is a rotation. Default: EdDSA.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SigningAlgorithm")]
     pub algorithm: Option<SigningAlgorithm>,
+    /// How long a key signs before the next one does. Default: until a rotation is requested.
+    #[schemars(schema_with = "bounds::key_rotation_period")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_every: Option<String>,
+    /// How long a key that was replaced stays published at least. What it signed is waited for anyway. Default: 0s.
+    #[schemars(schema_with = "bounds::key_overlap")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<String>,
+    /// The ids of keys (see status.signingKeys) that are not trusted any more, at once. One that signs is replaced at once.
+    #[schemars(schema_with = "bounds::key_ids")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<String>,
 }
 
 /// A JWS algorithm (RFC 7518 section 3.1, RFC 8037 section 3.1).
@@ -180,6 +193,36 @@ pub struct TenantStatus {
     #[schemars(schema_with = "status::short")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
+    /// Its signing keys that are not revoked.
+    #[schemars(length(max = 4096))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signing_keys: Vec<SigningKeyStatus>,
+    /// The value of the annotation `authly.dev/rotate-requested-at` whose rotation has begun.
+    #[schemars(schema_with = "status::short")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_requested_at: Option<String>,
+}
+
+/// One signing key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SigningKeyStatus {
+    /// Its id, as in the JWKS.
+    #[schemars(schema_with = "status::short")]
+    pub kid: String,
+    /// token or url.
+    #[serde(rename = "use")]
+    #[schemars(schema_with = "status::short")]
+    pub key_use: String,
+    /// The algorithm.
+    #[schemars(schema_with = "status::short")]
+    pub algorithm: String,
+    /// next: published, active: signs, retiring: what it signed is still accepted.
+    #[schemars(schema_with = "status::short")]
+    pub state: String,
+    /// Since when it is in this state.
+    #[schemars(schema_with = "status::time")]
+    pub since: String,
 }
 
 fn display_name(_: &mut SchemaGenerator) -> Schema {

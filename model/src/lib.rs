@@ -16,6 +16,7 @@ pub mod ids;
 pub mod key;
 pub mod policy;
 pub mod retention;
+pub mod rotation;
 pub mod route;
 pub mod seal;
 pub mod tenant;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{duration::Seconds, key::Algorithm};
+use crate::{duration::Seconds, key::Algorithm, rotation::KeyPolicy};
 
 /// The access-token lifetime where neither Tenant nor OAuthClient says otherwise.
 pub const DEFAULT_ACCESS_TOKEN_LIFETIME: Seconds = Seconds(600);
@@ -30,6 +30,9 @@ pub struct Tenant {
     pub url_hosts: BTreeSet<String>,
     /// The algorithm of access tokens.
     pub token_algorithm: Algorithm,
+    /// How its signing keys rotate.
+    #[serde(default, skip_serializing_if = "KeyPolicy::is_default")]
+    pub key_policy: KeyPolicy,
     /// The lifetime of access tokens.
     pub access_token_lifetime: Seconds,
     /// True stops all service: no token, no signature, no redemption.
@@ -101,6 +104,7 @@ mod tests {
             issuer: "https://id.example/t/acme".into(),
             url_hosts: ["files.acme.example".to_owned()].into(),
             token_algorithm: Algorithm::EdDSA,
+            key_policy: KeyPolicy::default(),
             access_token_lifetime: Seconds(600),
             suspended: false,
             legal_hold: false,

@@ -28,6 +28,7 @@ mod reconcile;
 mod replicas;
 mod retention;
 mod rotation;
+mod signing;
 mod slots;
 mod tasks;
 #[cfg(test)]
@@ -44,6 +45,7 @@ use std::{
 use authly_model::{
     client::SecretHash,
     clock::Clock,
+    duration::Seconds,
     ids::{ObjectName, ObjectRef},
 };
 use authly_secrets::KekRing;
@@ -59,6 +61,7 @@ pub use input::{Declared, FINALIZER, Input};
 use ledger::Ledger;
 pub use metrics::EngineMetrics;
 use programmed::Acknowledgement;
+use signing::SigningKeys;
 use tasks::{Task, Tasks};
 
 /// Inputs taken at once.
@@ -80,6 +83,8 @@ pub struct Parts<C> {
     pub metrics: EngineMetrics,
     /// Tenants that spell no issuer get `<issuer base>/t/<name>`.
     pub issuer_base: String,
+    /// How long a verifier may keep a key set: at least what the servers say.
+    pub jwks_max_age: Seconds,
 }
 
 /// Why an engine stopped. All of it is cured by starting anew, after leadership is acquired again.
@@ -115,6 +120,8 @@ pub struct Engine<C> {
     /// Objects, and clients' hashes, that replicas have not acknowledged yet.
     waiting: BTreeSet<ObjectRef>,
     waiting_secrets: BTreeSet<ObjectRef>,
+    /// What the rotation of signing keys waits for.
+    signing: SigningKeys,
     /// The last answer; `None` before the first.
     replicas: Option<Vec<Acknowledgement>>,
     polled: Option<Instant>,
@@ -151,6 +158,7 @@ impl<C: Cluster> Engine<C> {
             deleted: BTreeSet::new(),
             waiting: BTreeSet::new(),
             waiting_secrets: BTreeSet::new(),
+            signing: SigningKeys::new(parts.jwks_max_age),
             replicas: None,
             polled: None,
             hinted: false,
@@ -202,7 +210,9 @@ impl<C: Cluster> Engine<C> {
                 let reference = declared.target.object.clone();
                 self.deleted.remove(&reference);
                 let asked = self.asked(&reference);
-                let touched = self.index.declare(*declared);
+                let rotated = self.signing.note_request(&declared);
+                let mut touched = self.index.declare(*declared);
+                touched.extend(rotated);
                 if self.asked(&reference).is_some_and(|now| asked.as_ref() != Some(&now)) {
                     // Whoever asks may know of something that is not seen here: the store is read again as well.
                     self.stale = true;
@@ -263,11 +273,8 @@ impl<C: Cluster> Engine<C> {
         let purge =
             (self.started && self.has_tombstones()).then(|| self.purge_read.map_or(now, |read| read + purge::READ));
         let load = (!self.started && !self.tasks.is_waiting(&Task::Load, now)).then_some(now);
-        [self.batch.due(), self.hash_batch.due(), self.tasks.next_due(), poll, runs, purge, load]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(now + IDLE)
+        let work = [self.batch.due(), self.hash_batch.due(), self.tasks.next_due(), self.signing_due(now)];
+        work.into_iter().chain([poll, runs, purge, load]).flatten().min().unwrap_or(now + IDLE)
     }
 
     /// Does what is due.
@@ -278,6 +285,7 @@ impl<C: Cluster> Engine<C> {
         let now = Instant::now();
         let retries = self.tasks.take_due(now);
         self.batch.add_due(retries, now);
+        self.batch.add_due(self.signing.take_due(self.clock.now()), now);
         let loaded = self.load(now).await?;
         for tenant in self.batch.take(now) {
             let loaded = loaded.clone().map_err(NotApplied::Retry);

@@ -10,7 +10,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use authly_model::clock::Clock;
+use authly_model::{clock::Clock, duration::Seconds};
 use authly_runtime::{Health, Metrics};
 use authly_secrets::KekRing;
 use authly_store::{Leader, Store, StoreError};
@@ -40,6 +40,8 @@ pub struct Config {
     pub lease_name: String,
     /// How long the Lease lasts.
     pub lease_times: LeaseTimes,
+    /// How long a verifier may keep a key set: at least what the servers say.
+    pub jwks_max_age: Seconds,
     /// Where readiness is shown: ready means that the API server answers, whether this replica leads or waits.
     pub health: Health,
     /// Where it counts.
@@ -162,6 +164,7 @@ impl Operator {
             clock,
             metrics: self.metrics.clone(),
             issuer_base: self.config.issuer_base.clone(),
+            jwks_max_age: self.config.jwks_max_age,
         });
         let result = lost.run_until_cancelled(engine.run(inputs, cancel.clone())).await;
         drop(watches);

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use authly_model::clock::SystemClock;
+use authly_model::{clock::SystemClock, duration::Seconds};
 use authly_runtime::{Health, Metrics};
 use authly_store::{
     ReplicaRole::{Gateway, Server},
@@ -66,6 +66,7 @@ impl Stage {
             lease_namespace: Some(self.name.clone()),
             lease_name: "authly-operator".to_owned(),
             lease_times: LeaseTimes::default(),
+            jwks_max_age: Seconds(1),
             health: Health::new(),
             metrics: Metrics::new(),
         };

@@ -26,5 +26,5 @@ pub use hmac_key::{Pepper, TAG_LENGTH, TagKey, TagKind};
 pub use kek::{Kek, KekRing, KekSource, generate_kek};
 pub use seal::{SealingKey, WrappedSealingKey, generate_sealing_key, sealing_key_id, verify_sealed};
 pub use signing::{NewSigningKey, SigningKeyRow, TokenSigner};
-pub use tenant_keys::{KeyPurpose, NewTenantKeys, WrappedKey, generate_tenant_keys};
+pub use tenant_keys::{KeyPurpose, NewTenantKeys, WrappedKey, generate_tenant_keys, rewrap_data_key};
 pub use unlocked::UnlockedTenant;

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     audit,
-    envelope::{EnvelopeKey, Keyring, Place},
-    error::Result,
+    envelope::{self, EnvelopeKey, Keyring, Place},
+    error::{Result, SecretsError},
     kek::KekRing,
     random,
     signing::{self, NewSigningKey},
@@ -99,6 +99,22 @@ pub fn generate_tenant_keys(kek: &KekRing, tenant: TenantId, algorithm: Algorith
         signing::generate(&ring, tenant, KeyUse::Url, Algorithm::EdDSA)?,
     ];
     Ok(NewTenantKeys { wrapped, audit_public, signing })
+}
+
+/// The same data key, wrapped by the active KEK; `None` if it is already.
+///
+/// # Errors
+/// [`SecretsError::UnknownKey`] if the ring has not the KEK that wrapped it; [`SecretsError::BadKey`] for another purpose: the
+/// KEK wraps data keys alone.
+pub fn rewrap_data_key(kek: &KekRing, tenant: TenantId, row: &WrappedKey) -> Result<Option<WrappedKey>> {
+    if row.purpose != KeyPurpose::Data {
+        return Err(SecretsError::BadKey("data"));
+    }
+    if envelope::wrapped_by(&row.wrapped)? == kek.active_id()?.as_bytes() {
+        return Ok(None);
+    }
+    let key = unwrap(&kek.0, tenant, row)?;
+    wrap(kek.0.active()?, tenant, KeyPurpose::Data, row.key_id.clone(), &key).map(Some)
 }
 
 fn new_key_id() -> Result<String> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authly_model::{audit::EventKind, clock::Clock};
+use authly_model::{audit::EventKind, clock::Clock, duration::Seconds};
 use authly_secrets::KekRing;
 use authly_store::{Committer, Live, Store, StoreError, TenantScope};
 
@@ -26,6 +26,8 @@ pub struct AppParts {
     pub kek: Arc<KekRing>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// How long a verifier may keep a key set.
+    pub jwks_max_age: Seconds,
 }
 
 /// The shared state, cheap to clone.
@@ -66,7 +68,7 @@ impl App {
             clock: parts.clock,
             metrics: Metrics::register(registry),
             tokens: KeptTokens::default(),
-            documents: Documents::default(),
+            documents: Documents::new(parts.jwks_max_age),
             client_keys: ClientKeys::default(),
             keyrings,
         }))

@@ -59,11 +59,14 @@ impl Keyrings {
         let wrapped = self.store.tenant_keys(tenanted.scope()).await?;
         let unlocked = UnlockedTenant::unlock(&self.kek, tenanted.id(), &wrapped)?;
         let privates = self.store.signing_private(tenanted.scope()).await?;
-        let active = |key_use, algorithm: Algorithm| {
-            let mut keys = tenanted.live().keys.iter();
-            let key = keys.find(|k| k.key_use == key_use && k.algorithm == algorithm && k.state == KeyState::Active)?;
+        // While the algorithm changes, the active key has still the old one.
+        let active = |key_use, wanted: Algorithm| {
+            let keys = tenanted.live().keys.iter();
+            let active = keys.filter(|key| key.key_use == key_use && key.state == KeyState::Active);
+            let key = active.min_by_key(|key| key.algorithm != wanted)?;
             let private = privates.iter().find(|row| row.kid == key.kid)?;
-            Some(SigningKeyRow { kid: &key.kid, key_use, algorithm, wrapped_private: &private.wrapped_private })
+            let LiveKey { kid, algorithm, .. } = key;
+            Some(SigningKeyRow { kid, key_use, algorithm: *algorithm, wrapped_private: &private.wrapped_private })
         };
         // A missing signing key stops signing only: secrets, tags and published keys still serve.
         let token = active(KeyUse::Token, tenanted.tenant().token_algorithm);

@@ -7,7 +7,7 @@ DECLARE
     definers constant text[] := ARRAY[
         'authly_fn_audit_event', 'authly_fn_audit_writer', 'authly_fn_client', 'authly_fn_client_secret',
         'authly_fn_ephemeral', 'authly_fn_feed', 'authly_fn_policy', 'authly_fn_replica', 'authly_fn_retention', 'authly_fn_retention_run',
-        'authly_fn_route', 'authly_fn_seal_head', 'authly_fn_signing_key', 'authly_fn_token_revocation', 'authly_fn_url_revocation',
+        'authly_fn_route', 'authly_fn_seal_head', 'authly_fn_seal_key', 'authly_fn_signing_key', 'authly_fn_token_revocation', 'authly_fn_url_revocation',
         'authly_fn_url_use'];
     -- From 16 on, membership alone does not allow SET ROLE.
     may_become constant text := CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END;

@@ -5,31 +5,30 @@
 //! new leader waits for what an old one has in flight, and the old one can start nothing more.
 
 mod apply;
+mod keys;
 mod objects;
 mod purge;
 mod runs;
 mod stored;
 mod tenant;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use authly_model::{
     client::SecretHash,
     diff::{Change, Stored},
     feed::{Position, Revision, SHARDS},
     ids::{Kind, ObjectName, ObjectRef, OwnerKey, TenantId},
-    key::Algorithm,
+    rotation::KnownKey,
     route::Route,
     tenant::Tenant,
 };
-use authly_secrets::{NewSigningKey, NewTenantKeys, WrappedKey};
+use authly_secrets::{NewTenantKeys, WrappedKey};
 
+pub use keys::{KeyChange, KeyChanges};
 pub use runs::RetentionRun;
 
-use crate::{Hints, Replica, ReplicaRole, Result, Store, StoreError, connect::Tx, hints, keys, scope::PlatformScope};
+use crate::{Hints, Replica, ReplicaRole, Result, Store, StoreError, connect::Tx, hints, scope::PlatformScope};
 
 /// One step of one tenant; twice what the database itself allows a statement.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -43,8 +42,10 @@ pub struct StoredTenant {
     pub id: TenantId,
     /// Its configuration.
     pub tenant: Tenant,
-    /// The algorithms for which it has an active token key.
-    pub token_algorithms: BTreeSet<Algorithm>,
+    /// Its signing keys that are not revoked, oldest first.
+    pub keys: Vec<KnownKey>,
+    /// The request whose rotation has begun.
+    pub rotation_request: Option<String>,
     /// Hashes of everything, for the diff.
     pub stored: Stored,
     /// The newest revision among `revisions`; seq 0 if there is none.
@@ -77,8 +78,8 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// For a tenant that is new; a tenant that exists keeps the keys it has.
     pub new_keys: Option<NewTenantKeys>,
-    /// Further signing keys, active at once: each the first of its use and algorithm, as when a tenant changes its algorithm.
-    pub signing: Vec<NewSigningKey>,
+    /// Steps in the life of its signing keys.
+    pub keys: Option<KeyChanges>,
     /// Replaces all hashes of each named client (at most three each), which is stored already or put in this batch.
     pub secrets: BTreeMap<ObjectName, Vec<SecretHash>>,
 }
@@ -200,7 +201,7 @@ impl Leader {
     pub async fn tenant_keys(&self, tenant: TenantId) -> Result<Vec<WrappedKey>> {
         let read = async {
             let mut tx = self.begin(tenant).await?;
-            let found = keys::tenant_keys(&mut tx, tenant.0).await?;
+            let found = crate::keys::tenant_keys(&mut tx, tenant.0).await?;
             tx.commit().await.map_err(|e| self.store.failed(e))?;
             Ok(found)
         };
@@ -211,6 +212,20 @@ impl Leader {
     #[must_use]
     pub fn acknowledgements(&self) -> Hints {
         Hints::listen(&self.store, hints::REPLICAS)
+    }
+
+    /// The tenant's signing keys that are not revoked, oldest first.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Fenced`.
+    pub async fn signing_keys(&self, tenant: TenantId) -> Result<Vec<KnownKey>> {
+        let read = async {
+            let mut tx = self.begin(tenant).await?;
+            let found = stored::signing_keys(&PlatformScope(()), &mut tx, &[tenant.0]).await?;
+            tx.commit().await.map_err(|e| self.store.failed(e))?;
+            Ok(found.into_iter().map(|(_, key)| key).collect())
+        };
+        self.store.within(LIMIT, read).await
     }
 
     /// Replicas whose lease is alive by database time.

@@ -6,18 +6,20 @@
 mod support;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
 use authly_model::{
     client::SecretHash,
     diff::{Change, Desired, Item, diff},
+    duration::Seconds,
     ids::{Kind, ObjectName, ObjectRef, TenantId},
-    key::{Algorithm, KeyUse},
+    key::{Algorithm, KeyState, KeyUse},
 };
 use authly_secrets::{SigningKeyRow, UnlockedTenant};
-use authly_store::{Batch, Claim, ReplicaRole, StoreError};
+use authly_store::{Batch, Claim, KeyChange, KeyChanges, ReplicaRole, StoreError};
+use jiff::Timestamp;
 use support::{Database, batch, client, kek, new_keys, new_tenant, put_client, put_tenant, route, tenant};
 use uuid::Uuid;
 
@@ -73,23 +75,49 @@ async fn what_is_stored_needs_no_change() {
     assert!(db.leader("second").await.stored().await.unwrap().is_empty());
 }
 
+fn steps(steps: Vec<KeyChange>) -> Batch {
+    let at = Timestamp::from_second(1_800_000_000).unwrap();
+    Batch { keys: Some(KeyChanges { at, steps, request: Some("now".to_owned()) }), ..Batch::default() }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_that_changes_its_algorithm_gets_a_key_for_it_in_the_same_transaction() {
+async fn signing_keys_go_through_their_states_and_take_over_the_lifetimes_of_what_they_sign() {
     let db = Database::new().await;
     let leader = db.leader("default").await;
     let (id, _) = new_tenant(&leader, "acme").await;
     let server = db.live(ReplicaRole::Server).await;
     let unlocked = UnlockedTenant::unlock(&kek(), id, &leader.tenant_keys(id).await.unwrap()).unwrap();
-    let mut spec = tenant("default", "acme");
-    spec.token_algorithm = Algorithm::ES256;
-    let signing = || vec![unlocked.generate_signing_key(KeyUse::Token, Algorithm::ES256).unwrap()];
-    leader.apply(id, Batch { signing: signing(), ..batch(vec![put_tenant(&spec)]) }).await.unwrap();
+    let make = || unlocked.generate_signing_key(KeyUse::Token, Algorithm::ES256).unwrap();
+    let of_token = async || {
+        let keys = leader.signing_keys(id).await.unwrap().into_iter().filter(|key| key.key_use == KeyUse::Token);
+        keys.map(|key| (key.kid, key.state, key.longest_lifetime.0)).collect::<Vec<_>>()
+    };
+    let mut stayer = client("stayer");
+    stayer.access_token_lifetime = Seconds(1234);
+    leader.apply(id, batch(vec![put_client(&stayer)])).await.unwrap();
+    let first = of_token().await.remove(0);
+    assert_eq!((first.1, first.2), (KeyState::Active, 1234), "the lifetime was raised with the client");
+
+    let (next, rival) = (make(), make());
+    let (old, new) = (first.0.clone(), next.kid.clone());
+    let added = leader.apply(id, steps(vec![KeyChange::Add(next, KeyState::Next)])).await.unwrap();
+    let quiet = leader.apply(id, steps(vec![KeyChange::Acknowledge(new.clone())])).await.unwrap();
+    assert!(added.seq > 0 && quiet.seq == 0, "an acknowledgement is no news for replicas");
+    let flip = vec![KeyChange::Retire(old.clone()), KeyChange::Activate(new.clone())];
+    leader.apply(id, steps(flip.clone())).await.unwrap();
+    let expected = [(old.clone(), KeyState::Retiring, 1234), (new.clone(), KeyState::Active, 1234)];
+    assert_eq!(of_token().await, expected);
+    let again = leader.apply(id, steps(flip)).await;
+    assert!(matches!(again, Err(StoreError::Refused(_))), "{again:?}");
+    let second = leader.apply(id, steps(vec![KeyChange::Add(rival, KeyState::Active)])).await;
+    assert!(matches!(second, Err(StoreError::Refused(_))), "{second:?}");
+
     let stored = leader.stored_tenant(id).await.unwrap().unwrap();
-    assert_eq!(stored.token_algorithms, BTreeSet::from([Algorithm::EdDSA, Algorithm::ES256]));
+    assert_eq!((stored.keys.len(), stored.rotation_request.as_deref()), (3, Some("now")));
+    let acknowledged = stored.keys.iter().find(|key| key.kid == new).unwrap();
+    assert!(acknowledged.acknowledged_at.is_some() && acknowledged.since() == acknowledged.activated_at.unwrap());
     assert!(server.live.refresh().await);
-    let snapshot = server.live.snapshot();
-    let keys = &snapshot.tenant(id).unwrap().keys;
-    assert_eq!(keys.len(), 3, "the old key still verifies");
+    assert_eq!(server.live.snapshot().tenant(id).unwrap().keys.len(), 3, "the old key still verifies");
     let rows = server.store.signing_private(&server.scope(id)).await.unwrap();
     let row = rows.iter().find(|r| r.algorithm == Algorithm::ES256).unwrap();
     let row = SigningKeyRow {
@@ -99,8 +127,13 @@ async fn a_tenant_that_changes_its_algorithm_gets_a_key_for_it_in_the_same_trans
         wrapped_private: &row.wrapped_private,
     };
     assert!(unlocked.token_signer(&row).is_ok());
-    let second = leader.apply(id, Batch { signing: signing(), ..Batch::default() }).await;
-    assert!(matches!(second, Err(StoreError::Refused(_))), "{second:?}");
+
+    leader.apply(id, steps(vec![KeyChange::Revoke(old.clone())])).await.unwrap();
+    assert_eq!(of_token().await.len(), 1);
+    assert!(server.live.refresh().await);
+    assert!(server.live.snapshot().tenant(id).unwrap().keys.iter().all(|key| key.kid != old));
+    let left = format!("select count(*) from signing_key_private where kid = '{old}'");
+    assert_eq!(db.count(&left).await, 0, "its private half is destroyed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,6 +21,8 @@ pub mod postgres_proxy;
 pub mod process;
 pub mod raw;
 pub mod replicas;
+pub mod rotating;
 pub mod scratch;
 pub mod slow;
 pub mod stack;
+pub mod verifier;

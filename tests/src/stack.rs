@@ -2,7 +2,10 @@
 //!
 //! Every stack has installations and namespaces of its own, because all suites of a run share the control plane.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
@@ -33,6 +36,10 @@ pub struct Stack {
     pub database: String,
     /// A suffix that keeps names apart from those of other suites.
     pub id: String,
+    /// The file of the platform key.
+    pub kek: PathBuf,
+    /// Further environment of every process.
+    pub environment: Vec<(String, String)>,
     password: String,
     scratch: Scratch,
 }
@@ -54,15 +61,18 @@ impl Stack {
         let cluster = ControlPlane::shared().await?;
         apply_crds(cluster).await?;
         let id = Uuid::new_v4().simple().to_string()[..8].to_owned();
+        let scratch = Scratch::new("stack")?;
         let stack = Self {
             cluster,
+            kek: scratch.path().join("kek"),
             database: database::create("stack").await?,
             password: Uuid::new_v4().simple().to_string(),
-            scratch: Scratch::new("stack")?,
+            scratch,
+            environment: Vec::new(),
             id,
         };
         let kek: Vec<u8> = (100..132).map(|n: u8| n.wrapping_mul(7)).collect();
-        std::fs::write(stack.scratch.path().join("kek"), kek)?;
+        std::fs::write(&stack.kek, kek)?;
         let environment: Vec<_> =
             LOGINS.iter().map(|(_, variable)| ((*variable).to_owned(), stack.password.clone())).collect();
         let args = ["migrate", "--database-url", &stack.database].map(str::to_owned);
@@ -104,11 +114,12 @@ impl Stack {
     ) -> anyhow::Result<Process> {
         let mut args = vec![role.to_owned(), "--database-url".to_owned(), self.login_url(role, port)?];
         if role != "gateway" {
-            args.extend(["--kek-file".to_owned(), self.scratch.path().join("kek").to_string_lossy().into_owned()]);
+            args.extend(["--kek-file".to_owned(), self.kek.to_string_lossy().into_owned()]);
         }
         args.extend_from_slice(extra);
         let mut all = vec![("AUTHLY_DATABASE_PASSWORD".to_owned(), self.password.clone())];
         all.extend_from_slice(environment);
+        all.extend_from_slice(&self.environment);
         Process::authly(name, self.scratch.path(), &args, &all)
     }
 

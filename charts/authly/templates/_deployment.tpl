@@ -59,6 +59,10 @@ spec:
             {{- end }}
             {{- if .kek }}
             - --kek-file=/etc/authly/kek/kek
+            {{- range $root.Values.kek.furtherKeys }}
+            - --further-kek-file=/etc/authly/kek/further-{{ . }}
+            {{- end }}
+            - --jwks-max-age={{ $root.Values.jwksMaxAge }}
             {{- end }}
             {{- with .args }}
             {{- toYaml . | nindent 12 }}

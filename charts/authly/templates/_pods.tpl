@@ -46,6 +46,10 @@ volumes:
       items:
         - key: {{ $values.kek.key }}
           path: kek
+        {{- range $values.kek.furtherKeys }}
+        - key: {{ . }}
+          path: further-{{ . }}
+        {{- end }}
   {{- end }}
   {{- with $values.database.caSecret }}
   {{- if .name }}

@@ -15,7 +15,7 @@ use crate::{
 /// Runs the command.
 pub(crate) async fn run(options: Operator) -> anyhow::Result<()> {
     connect::telemetry(&options.telemetry)?;
-    let kek = connect::kek(options.kek)?;
+    let kek = connect::kek(options.keks)?;
     let issuer_base = issuer_base(&options.issuer_base)?;
     let stop = shutdown::on_signal()?;
     let management = Management::start(options.management_listen, &stop).await?;
@@ -30,6 +30,7 @@ pub(crate) async fn run(options: Operator) -> anyhow::Result<()> {
         lease_namespace: Some(options.lease_namespace),
         lease_name: options.lease_name,
         lease_times: LeaseTimes::default(),
+        jwks_max_age: options.jwks.jwks_max_age,
         health: management.health.clone(),
         metrics: management.metrics.clone(),
     };

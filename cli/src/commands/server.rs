@@ -15,7 +15,7 @@ use crate::{
 /// Runs the command.
 pub(crate) async fn run(options: Server) -> anyhow::Result<()> {
     connect::telemetry(&options.telemetry)?;
-    let kek = Arc::new(connect::kek(options.kek)?);
+    let kek = Arc::new(connect::kek(options.keks)?);
     let trusted = connect::networks(&options.trusted_proxy)?;
     let stop = shutdown::on_signal()?;
     let management = Management::start(options.management_listen, &stop).await?;
@@ -45,7 +45,7 @@ pub(crate) async fn run(options: Server) -> anyhow::Result<()> {
         clock: Arc::new(SystemClock),
         drain: shutdown::DRAIN_DEADLINE,
     };
-    serving::server(common, kek, jobs, stop).await;
+    serving::server(common, (kek, options.jwks.jwks_max_age), jobs, stop).await;
     management.end().await;
     Ok(())
 }

@@ -6,7 +6,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, anyhow};
 use authly_desired::defaults::INSTALLATION;
 use authly_gateway::Services;
-use authly_model::clock::{Clock, SystemClock};
+use authly_model::{
+    clock::{Clock, SystemClock},
+    rotation::DEFAULT_JWKS_MAX_AGE,
+};
 use authly_operator::engine::{Engine, EngineMetrics, Parts};
 use authly_runtime::{Health, Listener, Metrics, Networks};
 use authly_secrets::KekRing;
@@ -112,7 +115,7 @@ async fn serve(
     let jobs = database.connect(Role::Jobs).await?;
     let (kek, until) = (Arc::clone(&shared.kek), end.clone());
     tasks.spawn(async move {
-        serving::server(as_server, kek, Some(jobs), until).await;
+        serving::server(as_server, (kek, DEFAULT_JWKS_MAX_AGE), Some(jobs), until).await;
         Ok(())
     });
     let until = end.clone();
@@ -143,6 +146,7 @@ async fn reconcile(
         clock: Arc::clone(&shared.clock),
         metrics: EngineMetrics::new(&Metrics::new()),
         issuer_base: shared.issuer_base.clone(),
+        jwks_max_age: DEFAULT_JWKS_MAX_AGE,
     });
     let (sender, inputs) = mpsc::channel(INPUTS);
     let until = end.clone();

@@ -6,6 +6,10 @@ use authly_model::tenant::MAX_ACCESS_TOKEN_LIFETIME;
 use super::{Violation, between, metadata, no_default_port};
 use crate::defaults::{INSTALLATION, MIN_ACCESS_TOKEN_LIFETIME, PURGE_AFTER};
 
+/// The bounds of `spec.signingKeys.rotateEvery`, and the longest overlap, in seconds.
+const ROTATE_EVERY: (i64, i64) = (3600, 315_360_000);
+const MAX_OVERLAP: i64 = 31_536_000;
+
 pub(super) fn check(old: Option<&TenantSpec>, new: &TenantSpec, found: &mut Vec<Violation>) {
     no_default_port(&new.url_hosts, "spec.urlHosts", found);
     for (i, allowed) in new.allowed_namespaces.iter().enumerate() {
@@ -23,6 +27,9 @@ pub(super) fn check(old: Option<&TenantSpec>, new: &TenantSpec, found: &mut Vec<
     between(lifetime, min, max, "spec.tokens.accessTokenLifetime", found);
     let [min, max] = PURGE_AFTER.map(|seconds| seconds.0);
     between(new.purge_after.as_ref(), min, max, "spec.purgeAfter", found);
+    let (keys, (min, max)) = (new.signing_keys.as_ref(), ROTATE_EVERY);
+    between(keys.and_then(|keys| keys.rotate_every.as_ref()), min, max, "spec.signingKeys.rotateEvery", found);
+    between(keys.and_then(|keys| keys.overlap.as_ref()), 0, MAX_OVERLAP, "spec.signingKeys.overlap", found);
     if let Some(old) = old {
         check_transition(old, new, found);
     }

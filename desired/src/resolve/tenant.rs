@@ -5,6 +5,7 @@ use authly_model::{
     duration::Seconds,
     ids::TenantId,
     key::Algorithm,
+    rotation::KeyPolicy,
     tenant::{DEFAULT_ACCESS_TOKEN_LIFETIME, DEFAULT_PURGE_AFTER, DeletionPolicy, Tenant},
 };
 use jiff::Timestamp;
@@ -69,6 +70,7 @@ fn tenant(object: &crds::Tenant, issuer_base: &str) -> Tenant {
         issuer: issuer_of(object, issuer_base),
         url_hosts: spec.url_hosts.iter().cloned().collect(),
         token_algorithm: algorithm(spec.signing_keys.as_ref().and_then(|keys| keys.algorithm)),
+        key_policy: spec.signing_keys.as_ref().map(key_policy).unwrap_or_default(),
         access_token_lifetime: lifetime.and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_ACCESS_TOKEN_LIFETIME),
         suspended: spec.suspend.unwrap_or(false),
         legal_hold: spec.legal_hold.unwrap_or(false),
@@ -102,6 +104,15 @@ fn algorithm(declared: Option<crds::SigningAlgorithm>) -> Algorithm {
         Some(crds::SigningAlgorithm::ES256) => Algorithm::ES256,
         Some(crds::SigningAlgorithm::RS256) => Algorithm::RS256,
         Some(crds::SigningAlgorithm::PS256) => Algorithm::PS256,
+    }
+}
+
+fn key_policy(declared: &crds::SigningKeys) -> KeyPolicy {
+    let default = KeyPolicy::default();
+    KeyPolicy {
+        rotate_every: declared.rotate_every.as_ref().and_then(|text| text.parse().ok()),
+        overlap: seconds(declared.overlap.as_ref(), default.overlap),
+        revoked: declared.revoked.iter().cloned().collect(),
     }
 }
 

@@ -70,10 +70,9 @@ impl<C: Cluster> Engine<C> {
         &mut self,
         name: &str,
         resolved: &Resolved,
-        mut changes: Vec<Change>,
+        changes: Vec<Change>,
         applied: &mut Applied,
     ) -> Result<(), NotApplied> {
-        self.refuse_new_algorithm(name, &mut changes, applied);
         let (id, new_keys) = self.identity(name, resolved, &changes).await?;
         let Some(id) = id else { return Ok(()) };
         self.forget_deleted(&changes).await;
@@ -120,24 +119,6 @@ impl<C: Cluster> Engine<C> {
             }
         }
         Ok(())
-    }
-
-    /// A tenant signs with the algorithm that it was created with until keys can be rotated.
-    fn refuse_new_algorithm(&self, name: &str, changes: &mut Vec<Change>, applied: &mut Applied) {
-        let Some(held) = self.ledger.tenants.get(name) else { return };
-        let algorithm = held.algorithm;
-        changes.retain(|change| {
-            let Change::PutTenant(tenant, _) = change else { return true };
-            if tenant.token_algorithm == algorithm {
-                return true;
-            }
-            let message = format!(
-                "the tenant signs with {0}, and this release cannot rotate to another algorithm: set spec.signingKeys.algorithm to {0}",
-                algorithm.as_str()
-            );
-            applied.refused.insert(change.object(), Failing::new("AlgorithmImmutable", message));
-            false
-        });
     }
 
     /// The diff; while the Tenant is not declared, only objects that were seen to go are deleted: an empty cluster after

@@ -19,10 +19,10 @@ pub(super) struct Facts {
     pub(super) programmed: Result<(), Failing>,
     /// The Secret of a client; Ok for everything else. [`UNRESOLVED`] reasons show as ResolvedRefs too.
     pub(super) credentials: Result<(), Failing>,
+    /// What of a rotation is under way, of a Tenant's signing keys or of a client's secret.
+    pub(super) rotation: Option<Failing>,
     /// True when only a change of this object's spec can help.
     pub(super) stalled: bool,
-    /// What of a rotation is under way.
-    pub(super) rotating: Option<String>,
     /// The revision that carries the object.
     pub(super) revision: Option<String>,
     /// The kind's own fields.
@@ -128,9 +128,8 @@ fn conditions(facts: &Facts) -> Vec<Condition> {
         let kind = if facts.stalled { "Stalled" } else { "Reconciling" };
         all.push(Condition { kind, holds: true, reason: failing.reason.clone(), message: failing.message.clone() });
     }
-    if let Some(message) = &facts.rotating {
-        let (kind, reason) = (rotation::CONDITION, "Rotating".to_owned());
-        all.push(Condition { kind, holds: true, reason, message: message.clone() });
+    if let Some(Failing { reason, message }) = facts.rotation.clone() {
+        all.push(Condition { kind: rotation::CONDITION, holds: true, reason, message });
     }
     all
 }
@@ -184,8 +183,8 @@ mod tests {
             stored: Ok(()),
             programmed: Ok(()),
             credentials: Ok(()),
+            rotation: None,
             stalled: false,
-            rotating: None,
             revision: Some("3.7".to_owned()),
             fields: Map::new(),
         }
@@ -226,7 +225,7 @@ mod tests {
             summary(&denied),
             "Accepted=True/Accepted ResolvedRefs=False/SecretAccessDenied Programmed=True/Programmed Ready=False/SecretAccessDenied Reconciling=True/SecretAccessDenied"
         );
-        let rotating = Facts { rotating: Some("m".to_owned()), ..facts() };
+        let rotating = Facts { rotation: Some(Failing::new("Rotating", "m")), ..facts() };
         assert!(summary(&rotating).ends_with("Ready=True/Programmed RotationInProgress=True/Rotating"));
     }
 

@@ -19,6 +19,7 @@ use super::{
     programmed::Failing,
     retention,
     rotation::{self, Shown},
+    signing,
     tasks::Task,
     work::QUIET,
 };
@@ -60,6 +61,7 @@ impl<C: Cluster> Engine<C> {
     ) {
         let programmed = self.is_programmed(tenant, reference);
         let tenant_id = self.ledger.tenants.get(tenant).map(|held| held.id.to_string());
+        let (keys, rotation) = self.shown_keys(tenant);
         let Some(entry) = self.index.entries.get_mut(reference) else { return };
         if entry.malformed.is_some() {
             return;
@@ -75,13 +77,14 @@ impl<C: Cluster> Engine<C> {
         let mut facts = facts(entry, verdict, programmed);
         if let Some(failing) = refused {
             facts.accepted = Err(failing.clone());
-            facts.stalled = failing.reason == "AlgorithmImmutable";
         }
         if let Err(failing) = applied {
             facts.stored = Err(failing.clone());
         }
         if let (Kind::Tenant, Some(id)) = (reference.kind, tenant_id) {
             facts.fields.insert("tenantId".to_owned(), id.into());
+            facts.fields.extend(keys);
+            facts.rotation = rotation;
         }
         entry.facts = Some(facts);
         self.refresh(reference);
@@ -161,8 +164,8 @@ impl<C: Cluster> Engine<C> {
             stored: Ok(()),
             programmed: Ok(()),
             credentials: Ok(()),
+            rotation: None,
             stalled: true,
-            rotating: None,
             revision: None,
             fields: seen_fields(&entry.seen),
         });
@@ -258,8 +261,8 @@ fn facts(entry: &Entry, verdict: &Verdict, programmed: Result<(), Failing>) -> F
         stored: Ok(()),
         programmed,
         credentials,
+        rotation: shown.rotation(),
         stalled: verdict.stalled,
-        rotating: shown.rotating,
         revision: entry.carried.as_ref().map(|carried| carried.shown.clone()),
         fields,
     }
@@ -294,5 +297,6 @@ fn fields(effective: &Effective) -> Map<String, Value> {
 
 /// After a refusal the last values still hold.
 fn seen_fields(seen: &Value) -> Map<String, Value> {
-    FIELDS.into_iter().filter_map(|name| Some((name.to_owned(), seen.get(name)?.clone()))).collect()
+    let fields = FIELDS.into_iter().chain(signing::FIELDS);
+    fields.filter_map(|name| Some((name.to_owned(), seen.get(name)?.clone()))).collect()
 }

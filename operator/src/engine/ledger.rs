@@ -13,6 +13,7 @@ use authly_model::{
     feed::Revision,
     ids::{Kind, ObjectName, ObjectRef, OwnerKey, TenantId},
     key::Algorithm,
+    rotation::{KeyPolicy, KnownKey},
     route::Route,
     tenant::Tenant,
 };
@@ -24,8 +25,14 @@ use authly_store::{Claims, Leader, StoreError, StoredTenant};
 pub(super) struct Held {
     pub(super) id: TenantId,
     pub(super) issuer: String,
-    /// The algorithm of its token keys.
+    /// The algorithm that its token keys should have.
     pub(super) algorithm: Algorithm,
+    /// How its signing keys rotate.
+    pub(super) key_policy: KeyPolicy,
+    /// Its signing keys that are not revoked; `None` must be read.
+    pub(super) signing: Option<Vec<KnownKey>>,
+    /// The request whose rotation has begun.
+    pub(super) rotation_request: Option<String>,
     pub(super) stored: Stored,
     /// A revision that carries everything that is stored.
     pub(super) revision: Revision,
@@ -82,6 +89,9 @@ fn held(tenant: StoredTenant, keys: Option<Arc<UnlockedTenant>>) -> Held {
     Held {
         id: tenant.id,
         algorithm: tenant.tenant.token_algorithm,
+        key_policy: tenant.tenant.key_policy,
+        signing: Some(tenant.keys),
+        rotation_request: tenant.rotation_request,
         issuer: tenant.tenant.issuer,
         stored: tenant.stored,
         revision: tenant.revision,
@@ -110,6 +120,9 @@ impl Held {
             id,
             issuer: tenant.issuer.clone(),
             algorithm: tenant.token_algorithm,
+            key_policy: tenant.key_policy.clone(),
+            signing: None,
+            rotation_request: None,
             stored: Stored::default(),
             revision,
             revisions: BTreeMap::new(),
@@ -129,6 +142,8 @@ impl Held {
                     self.stored.tenant = Some(*hash);
                     self.stored.tombstoned = false;
                     self.issuer.clone_from(&tenant.issuer);
+                    self.algorithm = tenant.token_algorithm;
+                    self.key_policy.clone_from(&tenant.key_policy);
                 }
                 Change::TombstoneTenant => self.stored.tombstoned = true,
                 Change::PutClient(_, hash)

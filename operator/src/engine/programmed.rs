@@ -86,6 +86,12 @@ pub(super) fn programmed(expected: &Expected<'_>, replicas: &[Acknowledgement]) 
     Err(Failing::new("Pending", format!("{behind} of {alive} replicas have not acknowledged this revision yet")))
 }
 
+/// Whether every live replica of any role serves the revision, and a server is among them.
+pub(super) fn known_to_all(expected: &Expected<'_>, replicas: &[Acknowledgement]) -> bool {
+    programmed(&Expected { gateways: false, ..*expected }, replicas).is_ok()
+        && replicas.iter().all(|replica| replica.position.has_passed(expected.revision))
+}
+
 fn failure<'a>(replica: &'a Acknowledgement, expected: &Expected<'_>) -> Option<&'a str> {
     if !replica.position.has_passed(expected.revision) {
         return None;

@@ -39,6 +39,7 @@ impl<C: Cluster> Engine<C> {
             if self.leader.purge(id, at).await? {
                 self.metrics.purged.inc();
                 self.index.start_anew(&name);
+                self.signing.forget(&name);
                 tracing::info!(tenant = %id, name, "the tenant is purged: its keys are destroyed");
             }
         }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use authly_desired::{Resolved, desired};
+use authly_model::ids::{Kind, ObjectRef};
 
 use super::{
     Engine, EngineError,
@@ -61,7 +62,7 @@ impl<C: Cluster> Engine<C> {
         let result = match result {
             Ok(applied) => {
                 self.metrics.applied(if applied.committed.is_some() { Counted::Changed } else { Counted::Unchanged });
-                if applied.refused.is_empty() {
+                if applied.refused.is_empty() && !self.signing.has_failed(tenant) {
                     self.tasks.succeeded(&task);
                 } else {
                     self.tasks.failed(task, Instant::now());
@@ -82,6 +83,9 @@ impl<C: Cluster> Engine<C> {
 
     async fn apply_and_unlock(&mut self, tenant: &str, resolved: &Resolved) -> Result<Applied, NotApplied> {
         let applied = self.apply(tenant, resolved).await?;
+        if !self.is_paused(&ObjectRef::new(Kind::Tenant, "", tenant)) {
+            self.rotate_or_note(tenant).await?;
+        }
         if !resolved.desired.clients.is_empty() {
             self.unlock(tenant).await?;
         }

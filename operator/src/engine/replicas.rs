@@ -39,6 +39,7 @@ impl<C: Cluster> Engine<C> {
         for client in self.waiting_secrets.clone() {
             self.secret_arrived(&client);
         }
+        self.keys_arrived(now);
         self.metrics.waiting.set(i64::try_from(self.waiting.len()).unwrap_or(i64::MAX));
         Ok(())
     }
@@ -47,7 +48,8 @@ impl<C: Cluster> Engine<C> {
     pub(super) fn next_poll(&self, now: Instant) -> Option<Instant> {
         let waits = self.waiting.len() + self.waiting_secrets.len();
         let pause = if self.hinted && waits <= MUCH { HINTED } else { POLL };
-        (waits > 0).then(|| self.polled.map_or(now, |polled| polled + pause))
+        let is_waited_for = waits > 0 || self.signing.awaits_replicas();
+        is_waited_for.then(|| self.polled.map_or(now, |polled| polled + pause))
     }
 
     /// Whether every replica that needs the object serves its revision, as far as is known.

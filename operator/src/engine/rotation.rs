@@ -13,6 +13,7 @@ use super::{
     cluster::Cluster,
     condition,
     credentials::{Since, Visited},
+    programmed::Failing,
     tasks::Task,
 };
 
@@ -50,6 +51,11 @@ impl Shown {
         }
     }
 
+    /// What is said of a rotation that is under way.
+    pub(super) fn rotation(&self) -> Option<Failing> {
+        self.rotating.as_ref().map(|message| Failing::new("Rotating", message.clone()))
+    }
+
     /// Puts it into the fields of a status.
     pub(super) fn put(&self, fields: &mut Map<String, Value>) {
         let fingerprint = self.since.as_ref().map(|since| json!(since.fingerprint));
@@ -74,7 +80,7 @@ impl<C: Cluster> Engine<C> {
         let shown = Shown::of(visited);
         if let Some(facts) = &mut entry.facts {
             shown.put(&mut facts.fields);
-            facts.rotating.clone_from(&shown.rotating);
+            facts.rotation = shown.rotation();
         }
         entry.credentials.shown = Some(shown);
         entry.credentials.swept |= visited.swept;

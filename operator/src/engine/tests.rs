@@ -7,3 +7,4 @@ mod failures;
 pub(crate) mod lab;
 mod lifecycle;
 mod restarts;
+mod signing;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use authly_model::ids::TenantId;
+use authly_model::{duration::Seconds, ids::TenantId};
 use authly_store::LiveTenant;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -13,8 +13,6 @@ use serde::Serialize;
 
 use super::{jwks, metadata};
 
-/// How long a verifier may keep them. Rotation waits twice this long (DESIGN.md, "Keys").
-const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The most bytes kept: the documents of some 10,000 tenants.
@@ -60,28 +58,34 @@ impl<K> Weighter<K, Arc<Published>> for Length {
 
 /// Documents by tenant and its generation in the snapshot.
 #[derive(Debug)]
-pub(crate) struct Documents(Cache<(TenantId, u64), Arc<Published>, Length>);
-
-impl Default for Documents {
-    fn default() -> Self {
-        Self(Cache::with_weighter(KEPT_BYTES as usize / USUAL, KEPT_BYTES, Length))
-    }
+pub(crate) struct Documents {
+    kept: Cache<(TenantId, u64), Arc<Published>, Length>,
+    /// How long a verifier may keep them. Rotation waits twice this long (DESIGN.md, "Keys").
+    cache_control: HeaderValue,
 }
 
 impl Documents {
+    /// Documents that a verifier may keep for `max_age`.
+    pub(crate) fn new(max_age: Seconds) -> Self {
+        let kept = Cache::with_weighter(KEPT_BYTES as usize / USUAL, KEPT_BYTES, Length);
+        let text = format!("public, max-age={}", max_age.0);
+        let cache_control = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("no-store"));
+        Self { kept, cache_control }
+    }
+
     /// The documents of a tenant.
     pub(crate) fn of(&self, live: &LiveTenant) -> Result<Arc<Published>, serde_json::Error> {
         let key = (live.id, live.generation);
-        if let Some(published) = self.0.get(&key) {
+        if let Some(published) = self.kept.get(&key) {
             return Ok(published);
         }
         let published = Arc::new(Published::of(live)?);
-        self.0.insert(key, Arc::clone(&published));
+        self.kept.insert(key, Arc::clone(&published));
         Ok(published)
     }
-}
 
-/// The answer with one of them.
-pub(crate) fn answer(document: Bytes) -> Response {
-    ([(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, CACHE)], document).into_response()
+    /// The answer with one of them.
+    pub(crate) fn answer(&self, document: Bytes) -> Response {
+        ([(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, self.cache_control.clone())], document).into_response()
+    }
 }

@@ -6,7 +6,6 @@ use authly_store::LiveTenant;
 use axum::{extract::State, response::Response};
 use serde::Serialize;
 
-use super::documents;
 use crate::{api, app::App, issuer::Tenanted};
 
 /// A JWK set.
@@ -30,7 +29,7 @@ pub(crate) fn key_sets(live: &LiveTenant) -> (JwkSet, JwkSet) {
     responses((status = 200, description = "Public keys (RFC 7517)", body = JwkSet)))]
 pub(crate) async fn token_keys(State(app): State<App>, tenanted: Tenanted) -> Result<Response, Problem> {
     let published = app.documents.of(tenanted.live()).map_err(|_| api::internal())?;
-    Ok(documents::answer(published.token_keys.clone()))
+    Ok(app.documents.answer(published.token_keys.clone()))
 }
 
 /// Keys of signed URLs
@@ -38,5 +37,5 @@ pub(crate) async fn token_keys(State(app): State<App>, tenanted: Tenanted) -> Re
     responses((status = 200, description = "Public keys (RFC 7517)", body = JwkSet)))]
 pub(crate) async fn url_keys(State(app): State<App>, tenanted: Tenanted) -> Result<Response, Problem> {
     let published = app.documents.of(tenanted.live()).map_err(|_| api::internal())?;
-    Ok(documents::answer(published.url_keys.clone()))
+    Ok(app.documents.answer(published.url_keys.clone()))
 }

@@ -5,7 +5,6 @@ use authly_store::LiveTenant;
 use axum::{extract::State, response::Response};
 use serde::Serialize;
 
-use super::documents;
 use crate::{api, app::App, issuer::Tenanted};
 
 /// What the server tells of itself (RFC 8414 section 2).
@@ -66,5 +65,5 @@ pub(crate) fn of(live: &LiveTenant) -> Metadata {
     responses((status = 200, description = "The metadata", body = Metadata)))]
 pub(crate) async fn metadata(State(app): State<App>, tenanted: Tenanted) -> Result<Response, Problem> {
     let published = app.documents.of(tenanted.live()).map_err(|_| api::internal())?;
-    Ok(documents::answer(published.metadata.clone()))
+    Ok(app.documents.answer(published.metadata.clone()))
 }

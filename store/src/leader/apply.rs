@@ -11,7 +11,7 @@ use authly_model::{
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use super::{Batch, objects, tenant};
+use super::{Batch, keys, objects, tenant};
 use crate::{Result, StoreError, feed, hints, scope::PlatformScope};
 
 /// Kind and key of each change, for the feed.
@@ -49,7 +49,8 @@ struct Sorted {
 
 /// Within the leader's fenced transaction.
 pub(super) async fn apply(tx: &mut PgConnection, installation: &str, id: TenantId, batch: Batch) -> Result<Revision> {
-    let Batch { changes, new_keys, signing, secrets } = batch;
+    let Batch { changes, new_keys, keys: key_changes, secrets } = batch;
+    let longest = keys::Longest::of(&changes);
     let mut changed = Changed::new();
     let mut sorted = Sorted::default();
     let mut tenants = Vec::new();
@@ -74,9 +75,6 @@ pub(super) async fn apply(tx: &mut PgConnection, installation: &str, id: TenantI
     if !exists {
         return Err(StoreError::Refused(format!("there is no tenant {id}: put it in the same batch")));
     }
-    if !signing.is_empty() {
-        changed.push(("tenant", tenant::add_keys(tx, id, &signing).await?));
-    }
     // Deletions first, so that a client id can move between objects.
     for (kind, objects) in &sorted.deletes {
         changed.extend(objects::delete(tx, id, *kind, objects).await?);
@@ -86,6 +84,11 @@ pub(super) async fn apply(tx: &mut PgConnection, installation: &str, id: TenantI
     changed.extend(objects::put_policies(tx, (id, installation), &sorted.policies).await?);
     changed.extend(objects::put_retentions(tx, (id, installation), &sorted.retentions).await?);
     changed.extend(objects::put_secrets(tx, id, &secrets).await?);
+    // After the objects, whose lifetimes a key that becomes active takes over.
+    if let Some(steps) = key_changes {
+        changed.extend(keys::change(tx, id, steps).await?.map(|name| ("tenant", name)));
+    }
+    keys::raise(tx, id, longest).await?;
     if changed.is_empty() {
         return Ok(Revision { shard: shard(id), seq: 0 });
     }

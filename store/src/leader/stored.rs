@@ -1,19 +1,21 @@
 //! What is stored, in bulk: a handful of statements for any number of tenants, in one consistent view.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use authly_model::{
     client::SecretHash,
     diff::{SpecHash, Stored},
+    duration::Seconds,
     feed::{Revision, shard},
     ids::{Kind, ObjectName, ObjectRef, TenantId},
-    key::Algorithm,
+    key::{Algorithm, KeyState, KeyUse},
+    rotation::KnownKey,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoredTenant;
-use crate::{Result, StoreError, scope::PlatformScope};
+use crate::{Result, StoreError, scope::PlatformScope, time::PgTime};
 
 type Tenants = BTreeMap<Uuid, StoredTenant>;
 
@@ -28,7 +30,11 @@ pub(super) async fn read(
     clients(scope, view, &ids, &mut found).await?;
     routes(scope, view, &ids, &mut found).await?;
     policies_and_retentions(scope, view, &ids, &mut found).await?;
-    token_algorithms(scope, view, &ids, &mut found).await?;
+    for (tenant, key) in signing_keys(scope, view, &ids).await? {
+        if let Some(tenant) = found.get_mut(&tenant) {
+            tenant.keys.push(key);
+        }
+    }
     revisions(scope, view, &ids, &mut found).await?;
     Ok(found.into_values().collect())
 }
@@ -41,7 +47,7 @@ async fn tenants(
 ) -> Result<Tenants> {
     let rows = sqlx::query!(
         r#"-- roles: operator
-        SELECT id, name, spec, spec_hash, tombstoned_at IS NOT NULL AS "tombstoned!" FROM tenant
+        SELECT id, name, spec, spec_hash, tombstoned_at IS NOT NULL AS "tombstoned!", rotation_request FROM tenant
         WHERE installation = $1 AND purged_at IS NULL AND ($2::uuid IS NULL OR id = $2)"#,
         installation,
         only.map(|t| t.0)
@@ -58,7 +64,8 @@ async fn tenants(
             let tenant = StoredTenant {
                 id,
                 tenant,
-                token_algorithms: BTreeSet::new(),
+                keys: Vec::new(),
+                rotation_request: r.rotation_request,
                 stored,
                 revision: Revision { shard: shard(id), seq: 0 },
                 revisions: BTreeMap::new(),
@@ -146,22 +153,42 @@ async fn policies_and_retentions(
     Ok(())
 }
 
-async fn token_algorithms(_: &PlatformScope, view: &mut PgConnection, ids: &[Uuid], found: &mut Tenants) -> Result<()> {
+/// Signing keys that are not revoked, oldest first of each tenant. One of an algorithm or state that this version does not
+/// know is left alone.
+pub(super) async fn signing_keys(
+    _: &PlatformScope,
+    view: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Vec<(Uuid, KnownKey)>> {
     let rows = sqlx::query!(
-        r#"-- roles: server, gateway, operator
-        SELECT DISTINCT tenant_id AS "tenant_id!", algorithm AS "algorithm!" FROM load_signing_keys($1)
-        WHERE key_use = 'token' AND state = 'active'"#,
+        r#"-- roles: operator
+        SELECT tenant_id AS "tenant_id!", kid AS "kid!", key_use AS "key_use!", algorithm AS "algorithm!", state AS "state!",
+            created_at AS "created_at!: PgTime", acknowledged_at AS "acknowledged_at: PgTime",
+            activated_at AS "activated_at: PgTime", retired_at AS "retired_at: PgTime",
+            longest_lifetime AS "longest_lifetime!" FROM list_signing_keys($1)"#,
         ids
     )
     .fetch_all(view)
     .await?;
+    let mut keys = Vec::with_capacity(rows.len());
     for row in rows {
-        let algorithm = Algorithm::parse(&row.algorithm);
-        if let (Some(tenant), Some(algorithm)) = (found.get_mut(&row.tenant_id), algorithm) {
-            tenant.token_algorithms.insert(algorithm);
-        }
+        let key_use = [KeyUse::Token, KeyUse::Url].into_iter().find(|u| u.as_str() == row.key_use);
+        let (algorithm, state) = (Algorithm::parse(&row.algorithm), KeyState::parse(&row.state));
+        let (Some(key_use), Some(algorithm), Some(state)) = (key_use, algorithm, state) else { continue };
+        let key = KnownKey {
+            kid: row.kid,
+            key_use,
+            algorithm,
+            state,
+            created_at: row.created_at.0,
+            acknowledged_at: row.acknowledged_at.map(|at| at.0),
+            activated_at: row.activated_at.map(|at| at.0),
+            retired_at: row.retired_at.map(|at| at.0),
+            longest_lifetime: Seconds(row.longest_lifetime.into()),
+        };
+        keys.push((row.tenant_id, key));
     }
-    Ok(())
+    Ok(keys)
 }
 
 /// From the feed itself: what is pruned from it has been passed by every replica, or is reloaded by it.

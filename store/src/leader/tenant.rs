@@ -6,10 +6,10 @@ use authly_model::{
     key::KeyState,
     tenant::Tenant,
 };
-use authly_secrets::{NewSigningKey, NewTenantKeys};
+use authly_secrets::NewTenantKeys;
 use sqlx::PgConnection;
 
-use super::apply::json;
+use super::{apply::json, keys};
 use crate::{Claim, Conflict, Result, StoreError};
 
 /// Whose tenant it is.
@@ -83,7 +83,7 @@ async fn insert(
     id: TenantId,
     tenant: &Tenant,
     hash: SpecHash,
-    keys: &NewTenantKeys,
+    new_keys: &NewTenantKeys,
 ) -> Result<()> {
     let inserted = sqlx::query!(
         r#"-- roles: operator
@@ -94,7 +94,7 @@ async fn insert(
         tenant.name,
         json(tenant)?,
         &hash.0[..],
-        keys.audit_public
+        new_keys.audit_public
     )
     .execute(&mut *tx)
     .await?;
@@ -102,7 +102,7 @@ async fn insert(
         let object = ObjectRef::new(Kind::Tenant, "", &tenant.name);
         return Err(conflict(object, Claim::Tenant, tenant.installation.clone(), tenant.name.clone()));
     }
-    for key in &keys.wrapped {
+    for key in &new_keys.wrapped {
         sqlx::query!(
             r#"-- roles: operator
             INSERT INTO tenant_key (tenant_id, purpose, key_id, wrapped) VALUES ($1, $2, $3, $4)"#,
@@ -114,40 +114,9 @@ async fn insert(
         .execute(&mut *tx)
         .await?;
     }
-    signing_keys(tx, id, &keys.signing).await
-}
-
-/// Adds keys to a tenant that exists; its name.
-pub(super) async fn add_keys(tx: &mut PgConnection, id: TenantId, keys: &[NewSigningKey]) -> Result<String> {
-    signing_keys(tx, id, keys).await?;
-    let name = sqlx::query_scalar!("-- roles: server, gateway, operator\nSELECT name FROM tenant WHERE id = $1", id.0);
-    Ok(name.fetch_one(tx).await?)
-}
-
-async fn signing_keys(tx: &mut PgConnection, id: TenantId, keys: &[NewSigningKey]) -> Result<()> {
-    for key in keys {
-        // A tenant's first key of its use and algorithm is active at once; a second one is refused by an index.
-        sqlx::query!(
-            r#"-- roles: operator
-            INSERT INTO signing_key (tenant_id, kid, key_use, algorithm, state, public_jwk) VALUES ($1, $2, $3, $4, $5, $6)"#,
-            id.0,
-            key.kid,
-            key.key_use.as_str(),
-            key.algorithm.as_str(),
-            KeyState::Active.as_str(),
-            key.public_jwk
-        )
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query!(
-            r#"-- roles: operator
-            INSERT INTO signing_key_private (tenant_id, kid, wrapped_private) VALUES ($1, $2, $3)"#,
-            id.0,
-            key.kid,
-            key.wrapped_private
-        )
-        .execute(&mut *tx)
-        .await?;
+    for key in &new_keys.signing {
+        // A tenant's first key of its use and algorithm is active at once.
+        keys::insert(tx, id, key, KeyState::Active).await?;
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ use authly_model::{
     ids::{ObjectName, TenantId},
     key::Algorithm,
     policy::{Mode, Policy},
+    rotation::KeyPolicy,
     route::{Revocation, Route},
     tenant::{DEFAULT_PURGE_AFTER, DeletionPolicy, Role as NamespaceRole, Tenant},
 };
@@ -224,6 +225,7 @@ pub fn tenant(installation: &str, name: &str) -> Tenant {
         issuer: format!("https://id.example/{installation}/{name}"),
         url_hosts: BTreeSet::from([format!("files.{name}.{installation}.example")]),
         token_algorithm: Algorithm::EdDSA,
+        key_policy: KeyPolicy::default(),
         access_token_lifetime: Seconds(600),
         suspended: false,
         legal_hold: false,

@@ -90,21 +90,3 @@ async fn a_write_that_fails_is_tried_again() {
         assert!(held.values().all(|hashes| hashes.len() == 1), "{held:?}");
     }
 }
-
-#[tokio::test]
-async fn another_algorithm_is_refused_and_the_rest_goes_on() {
-    let mut lab = Lab::new().await;
-    let _server = lab.replica(Server).await;
-    lab.apply(QUICKSTART).await;
-    lab.start().await;
-    let client = in_shop(Kind::OAuthClient, "billing");
-    lab.until(&client, "Ready", "True/Programmed").await;
-    let other = QUICKSTART.replace("displayName: Acme", "displayName: Acme\n  signingKeys: {algorithm: ES256}");
-    lab.apply(&other.replace("type: Service", "type: Service\n  suspend: true")).await;
-    lab.until(&tenant("acme"), "Ready", "False/AlgorithmImmutable").await;
-    assert_eq!(lab.condition(&tenant("acme"), "Stalled"), "True/AlgorithmImmutable");
-    lab.until(&client, "Ready", "True/Programmed").await;
-    lab.apply(QUICKSTART).await;
-    lab.until(&tenant("acme"), "Ready", "True/Programmed").await;
-    lab.stop().await.unwrap();
-}

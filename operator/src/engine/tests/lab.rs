@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use authly_desired::{Object, parse};
 use authly_model::{
     clock::SystemClock,
+    duration::Seconds,
     ids::{Kind, ObjectName, ObjectRef},
 };
 use authly_runtime::Metrics;
@@ -159,6 +160,7 @@ impl Lab {
             clock: Arc::new(SystemClock),
             metrics: EngineMetrics::new(&Metrics::new()),
             issuer_base: "https://id.example".to_owned(),
+            jwks_max_age: Seconds(1),
         });
         let (inputs, receiver) = mpsc::channel(64);
         let cancel = CancellationToken::new();

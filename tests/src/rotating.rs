@@ -1,0 +1,288 @@
+//! Continuous traffic against two servers and a gateway while keys change: tokens and signed URLs are issued, verified from a kept
+//! JWKS, introspected and redeemed, at once and again until they expire. It counts, and keeps what went wrong.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{http, through},
+    dev::DevClient,
+    stack::Stack,
+    verifier::Verifier,
+};
+
+/// How long what is issued lives; nothing is asked of it in its last two seconds.
+pub const LIFETIME: Duration = Duration::from_secs(10);
+/// The pause of each client between two rounds.
+const PAUSE: Duration = Duration::from_millis(40);
+
+/// The quick start in short: everything of the stack's own lives for ten seconds.
+pub fn manifests(id: &str, gateway_port: u16) -> String {
+    format!(
+        r#"apiVersion: v1
+kind: Namespace
+metadata: {{name: shop-{id}}}
+---
+apiVersion: authly.dev/v1alpha1
+kind: Tenant
+metadata: {{name: acme-{id}}}
+spec:
+  displayName: Acme
+  installation: inst-{id}
+  urlHosts: ["localhost:{gateway_port}"]
+  tokens: {{accessTokenLifetime: 10s}}
+  allowedNamespaces: [{{name: shop-{id}, role: Owner}}]
+---
+apiVersion: authly.dev/v1alpha1
+kind: OAuthClient
+metadata: {{name: billing, namespace: shop-{id}}}
+spec:
+  tenantRef: {{name: acme-{id}}}
+  type: Service
+---
+apiVersion: authly.dev/v1alpha1
+kind: SignedUrlRoute
+metadata: {{name: reports, namespace: shop-{id}}}
+spec:
+  tenantRef: {{name: acme-{id}}}
+  hosts: ["localhost:{gateway_port}"]
+  pathPrefix: /reports/
+  maxTtl: 10s
+  defaultTtl: 10s
+  backend: {{service: {{name: files, port: 80}}}}
+---
+apiVersion: authly.dev/v1alpha1
+kind: AccessPolicy
+metadata: {{name: reports, namespace: shop-{id}}}
+spec:
+  tenantRef: {{name: acme-{id}}}
+  cedar: |
+    permit (principal == Client::"shop-{id}.billing", action == Action::"sign", resource in Route::"shop-{id}/reports");
+    permit (principal, action == Action::"redeem", resource in Route::"shop-{id}/reports");
+"#
+    )
+}
+
+/// Where the traffic goes.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The issuer, by which requests name the tenant.
+    pub issuer: String,
+    /// The ports of the servers.
+    pub servers: Vec<u16>,
+    /// The port of the gateway that is asked.
+    pub gateway: u16,
+    /// The client.
+    pub client: DevClient,
+    /// The route, `namespace/name`.
+    pub route: String,
+}
+
+impl Place {
+    /// The place of [`manifests`], once its client has a secret and its route and policy are ready.
+    pub async fn of(stack: &Stack, issuer: u16, servers: &[u16], gateway: u16) -> anyhow::Result<Self> {
+        let namespace = format!("shop-{}", stack.id);
+        let (client, endpoint) = stack.client(&namespace, "billing-oauth").await?;
+        for what in ["signedurlroute reports", "accesspolicy reports"] {
+            let limit = Duration::from_secs(60);
+            stack.condition(&format!("{what} -n {namespace}"), "Ready", "True", "", limit).await?;
+        }
+        ensure!(endpoint.contains(&format!(":{issuer}/")), "{endpoint}");
+        Ok(Self {
+            issuer: endpoint.strip_suffix("/token").context("a token endpoint")?.to_owned(),
+            servers: servers.to_vec(),
+            gateway,
+            client,
+            route: format!("{namespace}/reports"),
+        })
+    }
+
+    /// The authority and the path of the issuer.
+    fn parts(&self) -> (&str, &str) {
+        let rest = self.issuer.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split_at(rest.find('/').unwrap_or(rest.len()))
+    }
+
+    fn at(&self, server: usize, path: &str) -> String {
+        let port = self.servers[server % self.servers.len()];
+        format!("http://127.0.0.1:{port}{}{path}", self.parts().1)
+    }
+
+    /// A form to one of the servers; its JSON answer, if it is 200.
+    async fn form(&self, http: &Client, server: usize, path: &str, form: &[(&str, &str)]) -> anyhow::Result<Value> {
+        let secret = self.client.client_secret.as_deref();
+        let request = http.post(self.at(server, path)).header("host", self.parts().0);
+        let answer = request.basic_auth(&self.client.client_id, secret).form(form).send().await?;
+        let (status, body) = (answer.status(), answer.text().await?);
+        ensure!(status == 200, "{path}: {status} {body}");
+        Ok(serde_json::from_str(&body)?)
+    }
+
+    /// A token from one of the servers.
+    pub async fn token(&self, http: &Client, server: usize) -> anyhow::Result<String> {
+        let body = self.form(http, server, "/token", &[("grant_type", "client_credentials")]).await?;
+        Ok(body["access_token"].as_str().context("access_token")?.to_owned())
+    }
+
+    /// Whether one of the servers says that a token is active.
+    pub async fn is_active(&self, http: &Client, server: usize, token: &str) -> anyhow::Result<bool> {
+        Ok(self.form(http, server, "/introspect", &[("token", token)]).await?["active"] == true)
+    }
+
+    /// A signed URL from one of the servers.
+    pub async fn sign(&self, http: &Client, server: usize, token: &str) -> anyhow::Result<String> {
+        let request = json!({"route": self.route, "path": "/reports/q3.pdf", "expires_in": LIFETIME.as_secs()});
+        let post = http.post(self.at(server, "/v1/signed-urls")).header("host", self.parts().0).bearer_auth(token);
+        let answer = post.json(&request).send().await?;
+        let (status, body) = (answer.status(), answer.text().await?);
+        ensure!(status == 201, "sign: {status} {body}");
+        let body: Value = serde_json::from_str(&body)?;
+        Ok(body["url"].as_str().context("url")?.to_owned())
+    }
+
+    /// The status of a redemption.
+    pub async fn redeem(&self, http: &Client, url: &str) -> anyhow::Result<u16> {
+        Ok(through(http, Method::GET, url, self.gateway).await?.status().as_u16())
+    }
+
+    /// A verifier of tokens (`/jwks.json`) or of URLs (`/sx/jwks.json`).
+    pub fn verifier(&self, http: Client, path: &str) -> Verifier {
+        let sources = (0..self.servers.len()).map(|server| self.at(server, path)).collect();
+        Verifier::new(http, self.parts().0, sources)
+    }
+}
+
+/// What was done, and what went wrong.
+#[derive(Debug, Default)]
+pub struct Tally {
+    done: AtomicUsize,
+    fetches: AtomicUsize,
+    failures: Mutex<Vec<String>>,
+}
+
+impl Tally {
+    fn note<T>(&self, what: &str, result: anyhow::Result<T>) -> Option<T> {
+        self.done.fetch_add(1, Ordering::Relaxed);
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.failures.lock().unwrap().push(format!("{what}: {error:#}"));
+                None
+            }
+        }
+    }
+}
+
+/// Traffic that goes on until it is stopped.
+#[derive(Debug)]
+pub struct Traffic {
+    tally: Arc<Tally>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Traffic {
+    /// Starts it: clients of tokens and of URLs.
+    pub fn start(place: &Place) -> Self {
+        let (tally, stop, mut tasks) = (Arc::new(Tally::default()), CancellationToken::new(), JoinSet::new());
+        for first in 0..2 {
+            tasks.spawn(tokens(place.clone(), Arc::clone(&tally), stop.clone(), first));
+            tasks.spawn(urls(place.clone(), Arc::clone(&tally), stop.clone(), first));
+        }
+        Self { tally, stop, tasks }
+    }
+
+    /// Stops it; how much was done, how often key sets were fetched, and what failed.
+    pub async fn end(mut self) -> (usize, usize, Vec<String>) {
+        self.stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.expect("the traffic does not panic");
+        }
+        let failures = std::mem::take(&mut *self.tally.failures.lock().unwrap());
+        (self.tally.done.load(Ordering::Relaxed), self.tally.fetches.load(Ordering::Relaxed), failures)
+    }
+}
+
+/// What is asked again from time to time, until shortly before its end.
+#[derive(Default)]
+struct Old(VecDeque<(String, Instant)>);
+
+impl Old {
+    fn put(&mut self, text: String, issued: Instant) {
+        self.0.push_back((text, issued));
+    }
+
+    /// The oldest that is still good.
+    fn next(&mut self) -> Option<String> {
+        while self.0.front()?.1.elapsed() > LIFETIME - Duration::from_secs(2) {
+            self.0.pop_front();
+        }
+        self.0.front().map(|(text, _)| text.clone())
+    }
+}
+
+async fn tokens(place: Place, tally: Arc<Tally>, stop: CancellationToken, first: usize) {
+    let http = http();
+    let mut verifier = place.verifier(http.clone(), "/jwks.json");
+    let mut old = Old::default();
+    let mut round = first;
+    while !stop.is_cancelled() {
+        round += 1;
+        let issued = Instant::now();
+        if let Some(token) = tally.note("token", place.token(&http, round).await) {
+            tally.note("verify", verifier.token(&place.issuer, &token).await);
+            old.put(token, issued);
+        }
+        if let Some(token) = old.next() {
+            tally.note("verify again", verifier.token(&place.issuer, &token).await);
+            let active = place.is_active(&http, round, &token).await;
+            tally.note("introspect", active.and_then(|active| if active { Ok(()) } else { anyhow::bail!("inactive") }));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    tally.fetches.fetch_add(verifier.fetches(), Ordering::Relaxed);
+}
+
+async fn urls(place: Place, tally: Arc<Tally>, stop: CancellationToken, first: usize) {
+    let http = http();
+    let mut verifier = place.verifier(http.clone(), "/sx/jwks.json");
+    let (mut old, mut token) = (Old::default(), None);
+    let mut round = first;
+    while !stop.is_cancelled() {
+        round += 1;
+        let issued = Instant::now();
+        if round.is_multiple_of(20) || token.is_none() {
+            token = tally.note("token", place.token(&http, round).await);
+        }
+        let Some(bearer) = &token else { continue };
+        if let Some(url) = tally.note("sign", place.sign(&http, round, bearer).await) {
+            tally.note("verify a URL", verifier.url(&url).await);
+            tally.note("redeem", redeemed(&place, &http, &url).await);
+            old.put(url, issued);
+        }
+        if let Some(url) = old.next() {
+            tally.note("verify a URL again", verifier.url(&url).await);
+            tally.note("redeem again", redeemed(&place, &http, &url).await);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    tally.fetches.fetch_add(verifier.fetches(), Ordering::Relaxed);
+}
+
+async fn redeemed(place: &Place, http: &Client, url: &str) -> anyhow::Result<()> {
+    let status = place.redeem(http, url).await?;
+    ensure!(status == 200, "{status}");
+    Ok(())
+}
