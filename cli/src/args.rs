@@ -40,7 +40,7 @@ pub(crate) enum Command {
     /// The audit trail
     #[command(subcommand)]
     Audit(Audit),
-    /// Tasks for administrators
+    /// What an administrator does by hand
     #[command(subcommand)]
     Admin(Admin),
 }
@@ -49,6 +49,8 @@ pub(crate) enum Command {
 pub(crate) enum Admin {
     /// Wrap every tenant's data key by the active platform key, so that the one before can go; may be stopped and run again
     Rewrap(Rewrap),
+    /// After a restore: refuse every counted URL issued so far, and have all replicas load everything anew
+    RaiseStoreEpoch(RaiseStoreEpoch),
 }
 
 #[derive(Debug, Subcommand)]
@@ -238,6 +240,16 @@ pub(crate) struct AuditVerify {
     /// json instead of text
     #[arg(short, long, value_parser = ["json"])]
     pub(crate) output: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RaiseStoreEpoch {
+    /// The database, as the login role of jobs
+    #[arg(long, env = "AUTHLY_JOBS_DATABASE_URL", hide_env_values = true)]
+    pub(crate) jobs_database_url: String,
+    /// The password for it, where the URL has none
+    #[arg(long, env = "AUTHLY_JOBS_DATABASE_PASSWORD", hide_env_values = true)]
+    pub(crate) jobs_database_password: Option<String>,
 }
 
 #[derive(Debug, Args)]

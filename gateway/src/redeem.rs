@@ -116,13 +116,15 @@ impl Judge<'_> {
         }
         let constraints = &url.claims().constraints;
         if constraints.uses.is_some() {
-            // What a restored database may have forgotten to count is not redeemed again (DESIGN.md, "Restore and failover").
-            if i64::from(url.claims().id.issued_at) < tenant.store_epoch {
-                return Err(Refused::Revoked);
-            }
+            self.check_epoch(url, tenant)?;
             self.spend(route, url, &facts.shadow).await?;
-            // The commit was waited for: a revocation that came meanwhile counts.
+            // The commit was waited for: what came meanwhile counts.
             self.check_revocation(route, url)?;
+            gateway
+                .live
+                .snapshot()
+                .tenant(tenant.id)
+                .map_or(Err(Refused::NoRoute), |now| self.check_epoch(url, now))?;
         }
         let by_cookie = url.signed_prefix().is_some() && !presented.target.starts_with(PATH_MARKER);
         let private = by_cookie || *constraints != Constraints::default();
@@ -153,6 +155,11 @@ impl Judge<'_> {
             url.check_user_agent(presented.user_agent()?)?;
         }
         Ok(())
+    }
+
+    /// What a restored database may have forgotten to count is not redeemed again (DESIGN.md, "Restore and failover").
+    fn check_epoch(&self, url: &VerifiedUrl<'_>, tenant: &LiveTenant) -> Result<(), Refused> {
+        if i64::from(url.claims().id.issued_at) < tenant.store_epoch { Err(Refused::Revoked) } else { Ok(()) }
     }
 
     fn check_revocation(&self, route: &Route, url: &VerifiedUrl<'_>) -> Result<(), Refused> {

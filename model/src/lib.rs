@@ -11,6 +11,7 @@ pub mod clock;
 pub mod diff;
 pub mod duration;
 pub mod feed;
+pub mod follow;
 pub mod grant;
 pub mod ids;
 pub mod key;

@@ -93,7 +93,7 @@ pub enum Role {
 #[cfg(test)]
 mod tests {
     use super::{DEFAULT_PURGE_AFTER, DeletionPolicy, Tenant};
-    use crate::{duration::Seconds, key::Algorithm};
+    use crate::{duration::Seconds, key::Algorithm, rotation::KeyPolicy};
     use jiff::Timestamp;
 
     fn tenant() -> Tenant {

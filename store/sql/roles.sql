@@ -6,8 +6,9 @@ DECLARE
     -- Owners of the functions that see several tenants: one role for one table.
     definers constant text[] := ARRAY[
         'authly_fn_audit_event', 'authly_fn_audit_writer', 'authly_fn_client', 'authly_fn_client_secret',
-        'authly_fn_ephemeral', 'authly_fn_feed', 'authly_fn_policy', 'authly_fn_replica', 'authly_fn_retention', 'authly_fn_retention_run',
-        'authly_fn_route', 'authly_fn_seal_head', 'authly_fn_seal_key', 'authly_fn_signing_key', 'authly_fn_token_revocation', 'authly_fn_url_revocation',
+        'authly_fn_ephemeral', 'authly_fn_feed', 'authly_fn_history', 'authly_fn_leader', 'authly_fn_policy', 'authly_fn_replica', 'authly_fn_retention',
+        'authly_fn_retention_run', 'authly_fn_route', 'authly_fn_seal_head', 'authly_fn_seal_key', 'authly_fn_signing_key', 'authly_fn_tenant',
+        'authly_fn_token_revocation', 'authly_fn_url_revocation',
         'authly_fn_url_use'];
     -- From 16 on, membership alone does not allow SET ROLE.
     may_become constant text := CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END;

@@ -21,7 +21,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{Result, Role, StoreError, error::unavailable};
+use crate::{Result, Role, StoreError, error::unavailable, history::Watched};
 
 /// How long a login may take: a busy machine needs its time for it. No request waits for so long.
 pub(crate) const LOGIN: Duration = Duration::from_secs(5);
@@ -61,6 +61,7 @@ struct Shared {
     options: PgConnectOptions,
     max_connections: u32,
     state: Mutex<State>,
+    watched: Arc<Watched>,
 }
 
 #[derive(Debug)]
@@ -70,8 +71,6 @@ struct State {
     logged_in: Arc<AtomicBool>,
     /// The store is known to be away: requests fail at once, and a task of its own logs in.
     away: bool,
-    /// Which of those tasks, so that an old one says nothing about the present.
-    round: u64,
 }
 
 /// A transaction of one role.
@@ -89,8 +88,9 @@ impl Store {
             .application_name(&format!("authly {role}"))
             .options(limits(role));
         let (pool, logged_in) = open(&connect, options.max_connections);
-        let state = Mutex::new(State { pool, logged_in, away: false, round: 0 });
-        let shared = Shared { role, options: connect, max_connections: options.max_connections, state };
+        let state = Mutex::new(State { pool, logged_in, away: false });
+        let shared =
+            Shared { role, options: connect, max_connections: options.max_connections, state, watched: Arc::default() };
         let store = Self { shared: Arc::new(shared) };
         store.check_login().await?;
         store.check_schema().await?;
@@ -132,21 +132,13 @@ impl Store {
         error
     }
 
-    /// Requests fail at once until a login succeeds, or until [`Self::is_back`].
+    /// Requests fail at once until a login succeeds.
     pub(crate) fn is_away(&self) {
         let mut state = self.state();
         if !state.away {
             self.renew(&mut state);
             state.away = true;
-            tokio::spawn(log_in(Arc::downgrade(&self.shared), state.pool.clone(), state.round));
-        }
-    }
-
-    /// The store answered.
-    pub(crate) fn is_back(&self) {
-        let mut state = self.state();
-        if state.away {
-            self.renew(&mut state);
+            tokio::spawn(log_in(Arc::downgrade(&self.shared), state.pool.clone()));
         }
     }
 
@@ -154,7 +146,7 @@ impl Store {
     fn renew(&self, state: &mut State) {
         let (pool, logged_in) = open(&self.shared.options, self.shared.max_connections);
         let old = std::mem::replace(&mut state.pool, pool);
-        (state.logged_in, state.away, state.round) = (logged_in, false, state.round + 1);
+        state.logged_in = logged_in;
         tokio::spawn(async move { old.close().await });
     }
 
@@ -211,6 +203,11 @@ impl Store {
         self.patiently(&pool, pool.begin_with(sql)).await
     }
 
+    /// What this process knows of the store's history.
+    pub(crate) fn watched(&self) -> &Arc<Watched> {
+        &self.shared.watched
+    }
+
     /// Options for a connection of one's own, outside the pool.
     pub(crate) fn connect_options(&self) -> &PgConnectOptions {
         &self.shared.options
@@ -259,19 +256,16 @@ fn open(options: &PgConnectOptions, max_connections: u32) -> (PgPool, Arc<Atomic
 }
 
 /// Logs in until it succeeds: then the store is back, and the pool has its first connection.
-async fn log_in(shared: Weak<Shared>, pool: PgPool, round: u64) {
+async fn log_in(shared: Weak<Shared>, pool: PgPool) {
     loop {
         let outcome = pool.acquire().await;
         let Some(shared) = shared.upgrade() else { return };
         match outcome {
             Ok(_) => {
-                let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-                if state.round == round {
-                    state.away = false;
-                }
+                shared.state.lock().unwrap_or_else(PoisonError::into_inner).away = false;
                 return;
             }
-            // Another pool has taken its place, or the process is stopping.
+            // The process is stopping.
             Err(sqlx::Error::PoolClosed) => return,
             Err(_) => {}
         }

@@ -17,6 +17,7 @@ mod error;
 mod feed;
 mod hex;
 mod hints;
+mod history;
 pub mod jobs;
 mod keys;
 mod leader;

@@ -73,6 +73,8 @@ impl Live {
         cancel: CancellationToken,
     ) -> Arc<Self> {
         let (nudges, nudged) = mpsc::channel(1024);
+        // From now on the committer waits for the poller's judgement of the history.
+        store.watched().judged(None);
         let live = Arc::new(Self {
             store,
             replica,

@@ -113,6 +113,18 @@ impl Dev {
         self.process.signal("TERM")?;
         let status = self.process.ended(Duration::from_secs(30)).await?;
         ensure!(status.success(), "dev ended with {status}:\n{}", self.process.output());
+        self.start_again().await
+    }
+
+    /// Kills it, with everything that runs in it.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.signal("KILL")?;
+        self.process.ended(Duration::from_secs(10)).await?;
+        Ok(std::fs::remove_file(self.data.join("dev.json"))?)
+    }
+
+    /// Starts again on the same data, once it has ended.
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
         let folder = self.data.parent().context("the data folder has a parent")?;
         let args = arguments(&self.manifests, &self.data, &self.database, self.server_port, self.gateway_port);
         self.process = Process::authly("dev-again", folder, &args, &[])?;

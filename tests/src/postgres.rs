@@ -3,9 +3,13 @@
 //! Owns: the server's process and its folder, which go when dropped. The port stays the same over restarts, so that the
 //! product finds its database again. Never does: SQL beyond making a database.
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::{MetadataExt, chown},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use authly_embedded_postgres::{Options, Postgres, VERSION};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use uuid::Uuid;
@@ -26,11 +30,21 @@ impl OwnPostgres {
     /// Starts a fresh server; `settings` are further `name=value`. fsync is on, as in production.
     pub async fn start(settings: &[&str]) -> anyhow::Result<Self> {
         let scratch = Scratch::new("postgres")?;
+        let folder = scratch.path().join("server");
+        Self::in_folder(scratch, folder, settings).await
+    }
+
+    /// The same in a folder that is there, such as that of a small disk.
+    pub async fn start_in(folder: &Path, settings: &[&str]) -> anyhow::Result<Self> {
+        Self::in_folder(Scratch::new("postgres")?, folder.join("server"), settings).await
+    }
+
+    async fn in_folder(scratch: Scratch, folder: PathBuf, settings: &[&str]) -> anyhow::Result<Self> {
         let mut all = vec!["max_connections=200".to_owned()];
         all.extend(settings.iter().map(|setting| (*setting).to_owned()));
         let options = Options {
             installation: PathBuf::from("/var/tmp/authly-tests").join(format!("postgresql-{VERSION}")),
-            folder: scratch.path().join("server"),
+            folder,
             port: Some(free_port()?),
             settings: all,
         };
@@ -58,6 +72,11 @@ impl OwnPostgres {
     /// The folder around it, for what a suite keeps beside the server.
     pub fn scratch(&self) -> &Path {
         self.scratch.path()
+    }
+
+    /// Whether it answers.
+    pub async fn answers(&self) -> bool {
+        PgConnection::connect(&self.url("postgres")).await.is_ok()
     }
 
     /// A new, empty database: the superuser's URL of it.
@@ -91,4 +110,47 @@ impl OwnPostgres {
         self.crash().await?;
         self.start_again().await
     }
+
+    /// A base backup, taken while the server runs, as `pg_basebackup` takes one: through PostgreSQL's low-level interface. It
+    /// keeps timeline and system identifier.
+    pub async fn base_backup(&self) -> anyhow::Result<PathBuf> {
+        let (data, copy) = (self.data(), self.scratch().join(format!("backup-{}", Uuid::new_v4().simple())));
+        let mut connection = PgConnection::connect(&self.url("postgres")).await?;
+        connection.execute("select pg_backup_start('suite', true)").await?;
+        // Files may come and go meanwhile: the WAL has it.
+        copy_folder(&data, &copy)?;
+        let label: String =
+            sqlx::query_scalar("select labelfile from pg_backup_stop(false)").fetch_one(&mut connection).await?;
+        connection.close().await?;
+        // Up to the end of the backup, without which it is not consistent.
+        std::fs::remove_dir_all(copy.join("pg_wal"))?;
+        copy_folder(&data.join("pg_wal"), &copy.join("pg_wal"))?;
+        std::fs::write(copy.join("backup_label"), label)?;
+        let owner = std::fs::metadata(&data)?;
+        chown(copy.join("backup_label"), Some(owner.uid()), Some(owner.gid()))?;
+        for of_the_process in ["postmaster.pid", "postmaster.opts"] {
+            let _ = std::fs::remove_file(copy.join(of_the_process));
+        }
+        Ok(copy)
+    }
+
+    /// Crashes it, puts the backup in the place of its data folder, and starts it: what came after the backup is lost.
+    pub async fn restore(&mut self, backup: &Path) -> anyhow::Result<()> {
+        self.crash().await?;
+        std::fs::remove_dir_all(self.data())?;
+        copy_folder(backup, &self.data())?;
+        self.start_again().await
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder().join("pg/data")
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let output = Command::new("cp").arg("-a").args([from, to]).output()?;
+    let vanished =
+        String::from_utf8_lossy(&output.stderr).lines().all(|line| line.ends_with("No such file or directory"));
+    ensure!(output.status.success() || vanished, "cp -a: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }

@@ -21,13 +21,21 @@ pub fn binary() -> anyhow::Result<PathBuf> {
 
 /// The binary as a command that inherits no `AUTHLY_*` variable of the test itself.
 pub fn command() -> anyhow::Result<Command> {
-    let mut command = Command::new(binary()?);
+    Ok(without_variables(Command::new(binary()?)))
+}
+
+/// Another program that will run the binary, as [`command`].
+pub fn under(program: &str) -> Command {
+    without_variables(Command::new(program))
+}
+
+fn without_variables(mut command: Command) -> Command {
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("AUTHLY_") {
             command.env_remove(variable);
         }
     }
-    Ok(command)
+    command
 }
 
 /// A running process; killed when dropped.

@@ -1,6 +1,6 @@
 //! Further processes of the product beside a running dev: servers and gateways on the same database.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     api::http,
     dev::Dev,
-    process::{Process, eventually, free_port},
+    process::{self, Process, free_port},
 };
 
 /// A server or gateway process.
@@ -36,6 +36,23 @@ impl Replica {
         Self::start(dev, name, "server", &["--kek-file".to_owned(), kek]).await
     }
 
+    /// A server and a gateway whose way to the database leads through this port: a proxy's.
+    pub async fn pair_behind(dev: &Dev, name: &str, port: u16) -> anyhow::Result<[Self; 2]> {
+        let files = dev.data.join("files");
+        let extra = |role| match role {
+            "server" => ["--kek-file".to_owned(), dev.data.join("kek").to_string_lossy().into_owned()],
+            _ => ["--service".to_owned(), format!("shop/files={}", files.to_string_lossy())],
+        };
+        let start = async |role| {
+            let (url, password) = login(dev, role)?;
+            let mut url = url::Url::parse(&url)?;
+            url.set_port(Some(port)).ok();
+            let environment = [("AUTHLY_DATABASE_PASSWORD".to_owned(), password)];
+            Self::spawn(dev, (&format!("{role}-{name}"), role), url.as_str(), &extra(role), &environment).await
+        };
+        Ok([start("server").await?, start("gateway").await?])
+    }
+
     /// Starts `authly ROLE` with dev's login of that role, and waits until it is ready.
     pub async fn start(dev: &Dev, name: &str, role: &str, extra: &[String]) -> anyhow::Result<Self> {
         let (url, password) = login(dev, role)?;
@@ -47,6 +64,27 @@ impl Replica {
     pub async fn start_at(dev: &Dev, name: &str, role: &str, url: &str) -> anyhow::Result<Self> {
         let kek = dev.data.join("kek").to_string_lossy().into_owned();
         Self::spawn(dev, (name, role), url, &["--kek-file".to_owned(), kek], &[]).await
+    }
+
+    /// A server that may open only so many files.
+    pub async fn with_few_files(dev: &Dev, name: &str, files: u32) -> anyhow::Result<Self> {
+        let kek = dev.data.join("kek").to_string_lossy().into_owned();
+        let (url, password) = login(dev, "server")?;
+        let (port, management) = (free_port()?, free_port()?);
+        let mut command = process::under("sh");
+        command.args(["-c", &format!("ulimit -n {files} && exec \"$@\""), "sh"]).arg(process::binary()?);
+        command.args(["server", "--log-format", "text", "--database-url", &url, "--kek-file", &kek]);
+        command.args([
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--management-listen",
+            &format!("127.0.0.1:{management}"),
+        ]);
+        command.env("AUTHLY_DATABASE_PASSWORD", password);
+        let folder = dev.data.parent().context("the data folder has a parent")?;
+        let mut this = Self { process: Process::spawn(name, folder, command)?, port, management };
+        this.ready().await?;
+        Ok(this)
     }
 
     async fn spawn(
@@ -71,14 +109,15 @@ impl Replica {
 
     async fn ready(&mut self) -> anyhow::Result<()> {
         let url = format!("http://127.0.0.1:{}/readyz", self.management);
-        let http = http();
-        let ready = eventually("ready", Duration::from_secs(150), || async {
-            ensure!(http.get(&url).send().await?.status() == 200);
-            Ok(())
-        });
-        let result = ready.await;
-        self.process.check()?;
-        result.with_context(|| self.process.output())
+        let (http, start) = (http(), Instant::now());
+        loop {
+            self.process.check()?;
+            if http.get(&url).send().await.is_ok_and(|answer| answer.status() == 200) {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < Duration::from_secs(150), "not ready within 150 s:\n{}", self.process.output());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A proxy before PostgreSQL that delays every chunk on its way to the server, and can be cut.
+//! A proxy before PostgreSQL that delays every chunk on its way to the server, and can be frozen or cut.
 
 use std::{
     sync::{
@@ -19,8 +19,15 @@ use tokio::{
 pub struct Slow {
     /// Where it listens on loopback.
     pub port: u16,
-    delay: Arc<AtomicU64>,
+    way: Arc<Way>,
     cut: Arc<(AtomicBool, Notify)>,
+}
+
+/// What the way to the server is like.
+#[derive(Debug, Default)]
+struct Way {
+    delay: AtomicU64,
+    frozen: AtomicBool,
 }
 
 impl Slow {
@@ -28,29 +35,34 @@ impl Slow {
     pub async fn before(upstream: u16) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
-        let delay = Arc::new(AtomicU64::new(0));
+        let way = Arc::new(Way::default());
         let cut = Arc::new((AtomicBool::new(false), Notify::new()));
-        let (shared, off) = (Arc::clone(&delay), Arc::clone(&cut));
+        let (shared, off) = (Arc::clone(&way), Arc::clone(&cut));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if off.0.load(Ordering::SeqCst) {
                     continue;
                 }
-                let (delay, off) = (Arc::clone(&shared), Arc::clone(&off));
+                let (way, off) = (Arc::clone(&shared), Arc::clone(&off));
                 tokio::spawn(async move {
                     tokio::select! {
-                        _ = pass(client, upstream, &delay) => {}
+                        _ = pass(client, upstream, &way) => {}
                         () = off.1.notified() => {}
                     }
                 });
             }
         });
-        Ok(Self { port, delay, cut })
+        Ok(Self { port, way, cut })
     }
 
     /// Delays what goes to the server by this much from now on.
     pub fn delay(&self, by: Duration) {
-        self.delay.store(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        self.way.delay.store(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    /// From now on nothing reaches the server, and nothing is closed.
+    pub fn freeze(&self, frozen: bool) {
+        self.way.frozen.store(frozen, Ordering::SeqCst);
     }
 
     /// Cuts every connection and refuses new ones, until mended.
@@ -65,7 +77,7 @@ impl Slow {
     }
 }
 
-async fn pass(client: TcpStream, upstream: u16, delay: &AtomicU64) -> std::io::Result<()> {
+async fn pass(client: TcpStream, upstream: u16, way: &Way) -> std::io::Result<()> {
     let server = TcpStream::connect(("127.0.0.1", upstream)).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
@@ -78,9 +90,12 @@ async fn pass(client: TcpStream, upstream: u16, delay: &AtomicU64) -> std::io::R
             if read == 0 {
                 return to_server.shutdown().await;
             }
-            let micros = delay.load(Ordering::SeqCst);
+            let micros = way.delay.load(Ordering::SeqCst);
             if micros > 0 {
                 tokio::time::sleep(Duration::from_micros(micros)).await;
+            }
+            while way.frozen.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
             to_server.write_all(&buffer[..read]).await?;
         }

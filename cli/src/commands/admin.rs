@@ -1,13 +1,14 @@
-//! `authly admin`: tasks for administrators. `rewrap` ends a change of the platform key (docs/guides/rotate-signing-keys.md).
+//! `authly admin`: what an administrator does by hand. `rewrap` ends a change of the platform key
+//! (docs/guides/rotate-signing-keys.md), `raise-store-epoch` is a step of a restore (docs/guides/restore.md).
 
 use std::time::Duration;
 
 use anyhow::bail;
 use authly_runtime::shutdown;
-use authly_store::Role;
+use authly_store::{Role, Store};
 
 use crate::{
-    args::{Admin, Rewrap},
+    args::{Admin, Database, RaiseStoreEpoch, Rewrap},
     connect,
     terminal::say,
 };
@@ -19,6 +20,7 @@ const SEALING: Duration = Duration::from_secs(60);
 pub(crate) async fn run(admin: Admin) -> anyhow::Result<()> {
     match admin {
         Admin::Rewrap(options) => rewrap(options).await,
+        Admin::RaiseStoreEpoch(options) => raise_store_epoch(options).await,
     }
 }
 
@@ -47,5 +49,16 @@ async fn rewrap(options: Rewrap) -> anyhow::Result<()> {
     }
     say(format_args!("nothing needs another key than {active} any more"));
     store.close().await;
+    Ok(())
+}
+
+/// `raise-store-epoch`.
+async fn raise_store_epoch(options: RaiseStoreEpoch) -> anyhow::Result<()> {
+    let database =
+        Database { database_url: options.jobs_database_url, database_password: options.jobs_database_password };
+    let store = Store::connect(connect::login(database, Role::Jobs)).await?;
+    store.raise_store_epoch().await?;
+    store.close().await;
+    say("counted URLs issued so far are refused; replicas and operators load everything anew");
     Ok(())
 }

@@ -153,7 +153,9 @@ async fn reconcile(
     tasks.spawn(async move {
         let ended = engine.run(inputs, until).await;
         store.close().await;
-        ended.context("reconciling; does another `authly dev` or operator use this database?")
+        ended.context(
+            "reconciling; does another `authly dev` or operator use this database, or was it restored? Start it again",
+        )
     });
     let folder = data.join(secret_files::FOLDER);
     tasks.spawn(secret_watch::run(folder, Arc::clone(&shared.board), sender.clone(), end.clone()));

@@ -85,6 +85,10 @@ impl<'a> Issuer<'a> {
         let now = self.app.clock.unix();
         let route = find_route(self.caller, &request.route).map_err(Issued::Invalid)?;
         let spec = Spec::check(request, &route, now).map_err(Issued::Invalid)?;
+        // For seconds after a restore a counted URL would be refused as one of the time before it.
+        if spec.constraints.uses.is_some() && now < self.caller.tenanted.live().store_epoch {
+            return Err(Issued::Invalid(api::unavailable()));
+        }
         let decisions = self.authorise(&route, request, &spec)?;
         let (answer, record) = self.sign(request, spec, now, &decisions).map_err(Issued::Invalid)?;
         Ok(Issued::Signed(Box::new(answer), record))

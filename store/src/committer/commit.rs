@@ -1,6 +1,6 @@
 //! One attempt to commit a batch, and what its failure means.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use sqlx::{
@@ -15,7 +15,7 @@ use super::{
     record::{Outcome, Record},
     sql,
 };
-use crate::{Result, StoreError, connect::LOGIN, error::sqlstate, scope::PlatformScope};
+use crate::{Result, StoreError, connect::LOGIN, error::sqlstate, history::Watched, scope::PlatformScope};
 
 /// How long a probe waits for the login that it began, or that goes on.
 const PROBE: Duration = Duration::from_millis(500);
@@ -41,6 +41,7 @@ pub(super) enum Failure {
 /// The writer's connection: its own, so that no queue of requests delays a commit.
 pub(super) struct Line {
     options: PgConnectOptions,
+    watched: Arc<Watched>,
     connection: Option<PgConnection>,
     /// A login outlives the attempt that began it: a busy machine needs more time for one than an attempt has.
     login: Option<JoinHandle<sqlx::Result<PgConnection>>>,
@@ -48,15 +49,16 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options, connection: None, login: None, scope: PlatformScope(()) }
+    pub(super) fn new(options: PgConnectOptions, watched: Arc<Watched>) -> Self {
+        Self { options, watched, connection: None, login: None, scope: PlatformScope(()) }
     }
 
     async fn connect(&mut self) -> sqlx::Result<PgConnection> {
         if let Some(connection) = self.connection.take() {
             return Ok(connection);
         }
-        let login = self.login.get_or_insert_with(|| tokio::spawn(log_in(self.options.clone())));
+        let login =
+            self.login.get_or_insert_with(|| tokio::spawn(log_in(self.options.clone(), Arc::clone(&self.watched))));
         let outcome = login.await;
         self.login = None;
         outcome.unwrap_or_else(|_| Err(sqlx::Error::Protocol("the login was interrupted".into())))
@@ -147,9 +149,16 @@ impl Line {
     }
 }
 
-async fn log_in(options: PgConnectOptions) -> sqlx::Result<PgConnection> {
-    let login = tokio::time::timeout(LOGIN, PgConnection::connect_with(&options));
-    login.await.unwrap_or_else(|_| Err(sqlx::Error::Protocol("no connection in time".into())))
+/// Logs in, and makes sure that this is the store whose history is served from: a restored one may have forgotten uses.
+async fn log_in(options: PgConnectOptions, watched: Arc<Watched>) -> sqlx::Result<PgConnection> {
+    let login = async {
+        let mut connection = PgConnection::connect_with(&options).await?;
+        let checked = watched.check(&PlatformScope(()), &mut connection).await;
+        checked.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
+        Ok(connection)
+    };
+    let limited = tokio::time::timeout(LOGIN, login);
+    limited.await.unwrap_or_else(|_| Err(sqlx::Error::Protocol("no connection in time".into())))
 }
 
 enum Error {

@@ -43,7 +43,14 @@ impl Writer {
         spool: Arc<Spool>,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { line: Line::new(store.connect_options().clone()), chains: Chains::new(), clock, batch, spool, shared }
+        Self {
+            line: Line::new(store.connect_options().clone(), Arc::clone(store.watched())),
+            chains: Chains::new(),
+            clock,
+            batch,
+            spool,
+            shared,
+        }
     }
 
     pub(super) async fn run(

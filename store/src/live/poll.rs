@@ -1,7 +1,8 @@
 //! The poller: heads every 200 ms, and at once after a hint, changes as deltas, one acknowledgement for each new position.
 //!
-//! It has a connection of its own, so that no queue of requests delays a revocation, and it is what finds out that
-//! the store is back. A successful poll is the heartbeat; its age counts from the poll's start, after a login.
+//! Each poll looks at the store's history first (`authly_model::follow`): a store that lost what it had acknowledged gets its epoch
+//! raised, and everything is loaded anew. It has a connection of its own, so that no queue of requests delays a revocation. A successful
+//! poll is the heartbeat; its age counts from the poll's start, after a login.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,6 +12,7 @@ use std::{
 
 use authly_model::{
     feed::Position,
+    follow::{Follower, History, Mark, Reason, Seen, Step},
     ids::{ObjectRef, TenantId},
 };
 use sqlx::{Connection, PgConnection};
@@ -25,7 +27,9 @@ use super::{
     delta::{Delta, Revocations},
     load::{self, Heads},
 };
-use crate::{Hints, LoadFailure, Result, connect::LOGIN, error::unavailable, hints, replica, scope::PlatformScope};
+use crate::{
+    Hints, LoadFailure, Result, connect::LOGIN, error::unavailable, hints, history, replica, scope::PlatformScope,
+};
 
 const INTERVAL: Duration = Duration::from_millis(200);
 /// Between two polls that hints ask for.
@@ -36,6 +40,8 @@ const STEP: Duration = Duration::from_secs(1);
 const LOAD: Duration = Duration::from_secs(60);
 /// A third of the lease (10 s), so that one lost renewal does not lapse it.
 const RENEW: Duration = Duration::from_secs(3);
+/// How old the newest heartbeat may be before this replica writes the next.
+const BEAT: Duration = Duration::from_secs(1);
 const PRUNE: Duration = Duration::from_secs(10);
 
 /// What was read of a delta, in one view.
@@ -49,8 +55,7 @@ struct Poller {
     live: Arc<Live>,
     scope: PlatformScope,
     connection: Option<PgConnection>,
-    /// `None` until everything is loaded.
-    position: Option<Position>,
+    follower: Follower,
     generation: u64,
     /// Tenants that cannot be read and have no last good row.
     unloaded: BTreeMap<TenantId, (ObjectRef, String)>,
@@ -64,7 +69,7 @@ pub(super) async fn run(live: Arc<Live>, mut nudged: mpsc::Receiver<oneshot::Sen
         live,
         scope: PlatformScope(()),
         connection: None,
-        position: None,
+        follower: Follower::default(),
         generation: 0,
         unloaded: BTreeMap::new(),
         acknowledged: None,
@@ -100,12 +105,9 @@ pub(super) async fn run(live: Arc<Live>, mut nudged: mpsc::Receiver<oneshot::Sen
 impl Poller {
     async fn poll(&mut self) -> bool {
         let outcome = self.try_poll().await;
-        match &outcome {
-            Ok(()) => self.live.store.is_back(),
-            Err(error) => {
-                tracing::warn!(%error, "polling the feed failed");
-                self.live.store.is_away();
-            }
+        if let Err(error) = &outcome {
+            tracing::warn!(%error, "polling the feed failed");
+            self.live.store.is_away();
         }
         if self.pruned.elapsed() > PRUNE {
             self.pruned = Instant::now();
@@ -125,24 +127,59 @@ impl Poller {
             }
         };
         let start = Instant::now();
-        let heads = within(STEP, load::heads(&self.scope, &mut connection)).await?;
-        if self.position.as_ref() != Some(&heads.position) {
-            within(LOAD, self.advance(&mut connection)).await?;
+        let mut seen = within(STEP, self.look(&mut connection)).await?;
+        if let Step::Raise(reason) = self.follower.step(&seen) {
+            tracing::error!(%reason, "the store has lost what it had acknowledged: its epoch is raised");
+            within(LOAD, self.raise(&mut connection, &seen.history, reason)).await?;
+            seen = within(STEP, self.look(&mut connection)).await?;
         }
+        match self.follower.step(&seen) {
+            Step::Stay => self.follower.serves(seen.history.mark(), seen.heads),
+            Step::Changes | Step::Everything => within(LOAD, self.advance(&mut connection, &seen.history)).await?,
+            Step::Raise(reason) => return Err(unavailable(&format!("its history is doubtful: {reason}"))),
+        }
+        self.live.store.watched().judged(self.follower.mark().copied());
         self.live.polled_at(start);
         within(STEP, self.acknowledge(&mut connection)).await?;
         self.live.ready.store(true, Ordering::Release);
+        if seen.history.silence >= BEAT {
+            within(STEP, history::beat(&self.scope, &mut connection, seen.history.incarnation, false)).await?;
+        }
         self.connection = Some(connection);
         Ok(())
     }
 
+    /// The history and the heads.
+    async fn look(&self, connection: &mut PgConnection) -> Result<Seen> {
+        let known = self.follower.mark().map(|mark| &mark.beat);
+        let history = history::look(&self.scope, connection, known).await?;
+        let Heads { position, pruned } = load::heads(&self.scope, connection).await?;
+        Ok(Seen { history, heads: position, pruned })
+    }
+
+    /// Raises the epoch of every tenant. Nothing is written to the store before it is loaded anew.
+    async fn raise(&mut self, connection: &mut PgConnection, history: &History, reason: Reason) -> Result<()> {
+        self.live.store.watched().judged(None);
+        let begin = "BEGIN; SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '10s'";
+        let mut tx = connection.begin_with(begin).await?;
+        // After a mere silence a leader may have watched on.
+        let fence = reason != Reason::Silence;
+        history::raise(&self.scope, &mut tx, Some(history.incarnation), fence).await?;
+        tx.commit().await?;
+        self.follower.forget();
+        self.acknowledged = None;
+        Ok(())
+    }
+
     /// Applies everything up to the head, in one consistent view.
-    async fn advance(&mut self, connection: &mut PgConnection) -> Result<()> {
+    async fn advance(&mut self, connection: &mut PgConnection, history: &History) -> Result<()> {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s'";
         let mut view = connection.begin_with(begin).await?;
-        let heads = load::heads(&self.scope, &mut view).await?;
-        let delta = match &self.position {
-            Some(position) if reaches(position, &heads) => {
+        let Heads { position, pruned } = load::heads(&self.scope, &mut view).await?;
+        let seen = Seen { history: history.clone(), heads: position, pruned };
+        let delta = match (self.follower.step(&seen), self.follower.position()) {
+            (Step::Raise(_), _) => return Err(unavailable("the feed went back")),
+            (Step::Stay | Step::Changes, Some(position)) => {
                 Delta::of(load::changes(&self.scope, &mut view, position).await?)
             }
             _ => Delta::everything(),
@@ -154,12 +191,17 @@ impl Poller {
         let revoked = delta.revocations(&self.scope, &mut view, &new, self.live.clock.now()).await?;
         let clients = self.live.clients.reload(&self.scope, &mut view, &delta.clients).await?;
         view.rollback().await?;
+        self.follower.forget();
         // At once, for the tenants that are known: compiling what else changed may take its time.
         add(&known, &revoked);
-        self.apply(heads.position, delta, Loaded { rows, revoked, clients }).await
+        self.apply(&seen.heads, delta, Loaded { rows, revoked, clients }).await?;
+        // Newer than all that was read: a store that has it has that, too.
+        let beat = history::beat(&self.scope, connection, history.incarnation, true).await?;
+        self.follower.serves(Mark { incarnation: history.incarnation, beat }, seen.heads);
+        Ok(())
     }
 
-    async fn apply(&mut self, position: Position, delta: Delta, loaded: Loaded) -> Result<()> {
+    async fn apply(&mut self, position: &Position, delta: Delta, loaded: Loaded) -> Result<()> {
         let Loaded { rows, revoked, clients } = loaded;
         let last = self.live.snapshot();
         self.generation += 1;
@@ -193,12 +235,11 @@ impl Poller {
             self.live.clients.replace(delta.clients, clients)
         }
         self.live.snapshot.store(Arc::new(next));
-        self.position = Some(position);
         Ok(())
     }
 
     async fn acknowledge(&mut self, connection: &mut PgConnection) -> Result<()> {
-        let Some(position) = &self.position else { return Ok(()) };
+        let Some(position) = self.follower.position() else { return Ok(()) };
         let failures = self.failures();
         let current = self.acknowledged.as_ref().is_some_and(|(acknowledged, reported, at)| {
             acknowledged == position && *reported == failures && at.elapsed() < RENEW
@@ -227,11 +268,6 @@ impl Poller {
         failures.truncate(replica::MAX_FAILURES);
         failures
     }
-}
-
-/// Whether the changes since `position` are all there. A head below one already seen is another history.
-fn reaches(position: &Position, heads: &Heads) -> bool {
-    heads.position.covers(position) && position.0.iter().zip(&heads.pruned).all(|(at, pruned)| at >= pruned)
 }
 
 fn add(snapshot: &Snapshot, revoked: &Revocations) {

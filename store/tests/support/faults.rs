@@ -3,7 +3,7 @@
 use sqlx::{PgConnection, Row};
 
 /// Tables without a tenant's rows. A new table is not here by itself: it needs forced row security.
-const PLATFORM: [&str; 11] = [
+const PLATFORM: [&str; 12] = [
     "tenant",
     "tenant_host",
     "tenant_issuer",
@@ -11,6 +11,7 @@ const PLATFORM: [&str; 11] = [
     "feed_change",
     "replica",
     "leader_epoch",
+    "store_history",
     "job",
     "seal",
     "seal_key",
