@@ -15,7 +15,18 @@ use serde_json::json;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A token from this server.
+/// Whether this server issues a token; on a busy machine it may take a moment to say so.
+async fn serves(http: &Client, dev: &Dev, server: &Replica) {
+    eventually("a token", 10 * SECOND, || async {
+        let status = issues(http, dev, server).await;
+        ensure!(status == 200, "{status}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// The answer to a request for a token.
 async fn issues(http: &Client, dev: &Dev, server: &Replica) -> u16 {
     let client = dev.client("shop.billing").unwrap();
     let request = http.post(format!("http://127.0.0.1:{}/t/acme/token", server.port));
@@ -33,12 +44,12 @@ async fn the_platform_key_is_needed_at_the_start_and_a_wrong_one_opens_nothing()
     let dev = Dev::quickstart().await.unwrap();
     let http = http();
     let server = Replica::server(&dev, "server").await.unwrap();
-    assert_eq!(issues(&http, &dev, &server).await, 200);
+    serves(&http, &dev, &server).await;
     let kek = dev.data.join("kek");
     let right = std::fs::read(&kek).unwrap();
     std::fs::remove_file(&kek).unwrap();
     // Who has it goes on; who comes now says what is missing.
-    assert_eq!(issues(&http, &dev, &server).await, 200);
+    serves(&http, &dev, &server).await;
     let (url, password) = login(&dev, "server").unwrap();
     let (port, management) = (free_port().unwrap(), free_port().unwrap());
     let flags = [
@@ -61,7 +72,7 @@ async fn the_platform_key_is_needed_at_the_start_and_a_wrong_one_opens_nothing()
     assert_eq!(issues(&http, &dev, &wrong).await, 503);
     std::fs::write(&kek, right).unwrap();
     let cured = Replica::server(&dev, "cured").await.unwrap();
-    assert_eq!(issues(&http, &dev, &cured).await, 200);
+    serves(&http, &dev, &cured).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,7 +118,7 @@ async fn without_an_operator_everything_is_served_and_manifests_apply_when_it_re
         manifest.lines().filter(|line| !line.contains("Action::\"redeem\"")).map(|line| format!("{line}\n")).collect();
     dev.write("40-policy.yaml", &denying).unwrap();
     for _ in 0..4 {
-        assert_eq!(issues(&http, &dev, &server).await, 200);
+        serves(&http, &dev, &server).await;
         let answer = through(&http, Method::GET, &url, gateway.port).await.unwrap();
         assert_eq!(answer.status(), 200, "{:?}", reason(&answer));
         tokio::time::sleep(SECOND / 2).await;

@@ -103,6 +103,38 @@ async fn a_value_reaches_the_secret_only_after_every_server_acknowledged_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_frozen_beyond_its_lease_refuses_no_value_that_works() {
+    let world = World::start().await;
+    let (port, frozen) = (world.servers[1].port, &world.servers[1].process);
+    let before = world.value("billing", "client_secret").await.unwrap();
+    assert_eq!(world.token(port, "billing", &before).await.unwrap(), 200, "it knows the client");
+    frozen.signal("STOP").unwrap();
+    world.annotate("billing", "authly.dev/rotate-requested-at", "now").await;
+    let value = eventually("nobody waits for it any more", PATIENCE, || async {
+        let value = world.value("billing", "client_secret").await?;
+        anyhow::ensure!(value != before, "not yet");
+        Ok(value)
+    })
+    .await
+    .unwrap();
+    // The requests are there before it wakes, so that nothing it does by itself comes before them.
+    let asked = futures::future::join_all((0..8).map(|_| world.token(port, "billing", &value)));
+    let wake = async {
+        tokio::time::sleep(SECOND).await;
+        frozen.signal("CONT").unwrap();
+    };
+    let (answers, ()) = tokio::join!(asked, wake);
+    let answers: Vec<u16> = answers.into_iter().map(Result::unwrap).collect();
+    assert!(!answers.contains(&401), "{answers:?}");
+    eventually("it works there", PATIENCE, || async {
+        anyhow::ensure!(world.token(port, "billing", &value).await? == 200, "not yet");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_secret_is_replaced_and_the_lost_value_works_for_the_overlap() {
     let world = World::start().await;
     let port = world.servers[0].port;

@@ -297,6 +297,6 @@ fn fields(effective: &Effective) -> Map<String, Value> {
 
 /// After a refusal the last values still hold.
 fn seen_fields(seen: &Value) -> Map<String, Value> {
-    let fields = FIELDS.into_iter().chain(signing::FIELDS);
-    fields.filter_map(|name| Some((name.to_owned(), seen.get(name)?.clone()))).collect()
+    let names = FIELDS.into_iter().chain(signing::FIELDS).chain(rotation::FIELDS).chain([RECONCILED]);
+    names.filter_map(|name| Some((name.to_owned(), seen.get(name)?.clone()))).collect()
 }

@@ -71,10 +71,15 @@ async fn check(
     let failed = || OAuthError::InvalidClient;
     let authenticated = match offered(headers, form)? {
         Unverified::Secret { client_id, secret, method } => {
-            let live = lookup(app, tenanted, &client_id).await?;
-            let right = check_secret(app, tenanted, live.as_deref(), &secret).await?;
-            let live = live.filter(|_| right).ok_or_else(failed)?;
-            AuthenticatedClient::of(tenanted, live, method)
+            let mut known = known(app, tenanted, &client_id, &secret).await?;
+            if known.is_none() && app.live.staleness() > OUT_OF_TOUCH {
+                // Rotations do not wait for a replica that was frozen or cut off, so it asks before it refuses.
+                if !app.live.refresh().await {
+                    return Err(OAuthError::Unavailable);
+                }
+                known = self::known(app, tenanted, &client_id, &secret).await?;
+            }
+            AuthenticatedClient::of(tenanted, known.ok_or_else(failed)?, method)
         }
         Unverified::Assertion { client_id, assertion } => {
             let claimed = assertion::unverified_subject(&assertion).ok_or_else(failed)?;
@@ -138,6 +143,21 @@ fn basic_credentials(value: &http::HeaderValue) -> Option<(String, String)> {
 fn form_decode(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     percent_encoding::percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+/// Half the lease of a replica: one that heard of the store since then is still waited for by every rotation.
+const OUT_OF_TOUCH: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The client, if this is a secret of it.
+async fn known(
+    app: &App,
+    tenanted: &Tenanted,
+    client_id: &str,
+    secret: &str,
+) -> Result<Option<Arc<LiveClient>>, OAuthError> {
+    let live = lookup(app, tenanted, client_id).await?;
+    let right = check_secret(app, tenanted, live.as_deref(), secret).await?;
+    Ok(live.filter(|_| right))
 }
 
 async fn lookup(app: &App, tenanted: &Tenanted, client_id: &str) -> Result<Option<Arc<LiveClient>>, OAuthError> {

@@ -41,7 +41,7 @@ impl Credentials {
         let request = HTTP.post(url).header("host", host).basic_auth(&self.id, Some(&self.secret));
         let response = request.form(&[("grant_type", "client_credentials")]).send().await?;
         let status = response.status().as_u16();
-        ensure!([200, 401, 403, 404].contains(&status), "{status}: {}", response.text().await?);
+        ensure!([200, 400, 401, 404].contains(&status), "{status}: {}", response.text().await?);
         Ok(status == 200)
     }
 
