@@ -201,6 +201,10 @@ pub struct TenantStatus {
     #[schemars(schema_with = "status::short")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_requested_at: Option<String>,
+    /// The value of the annotation `authly.dev/rotate-pepper-requested-at` whose change has begun.
+    #[schemars(schema_with = "status::short")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pepper_requested_at: Option<String>,
 }
 
 /// One signing key.

@@ -21,6 +21,7 @@ mod later;
 mod ledger;
 mod metrics;
 mod pause;
+mod pepper;
 mod plan;
 mod programmed;
 mod purge;

@@ -87,8 +87,7 @@ pub fn generate_tenant_keys(kek: &KekRing, tenant: TenantId, algorithm: Algorith
 
     let mut wrapped = vec![data_row];
     for purpose in [KeyPurpose::Pepper, KeyPurpose::Tag] {
-        let key = Zeroizing::new(random::bytes::<32>()?);
-        wrapped.push(wrap(ring.active()?, tenant, purpose, new_key_id()?, key.as_slice())?);
+        wrapped.push(new_key(&ring, tenant, purpose)?);
     }
     let (audit_public, audit_private) = audit::generate_key_pair()?;
     let audit_id = audit::key_id(&audit_public);
@@ -115,6 +114,12 @@ pub fn rewrap_data_key(kek: &KekRing, tenant: TenantId, row: &WrappedKey) -> Res
     }
     let key = unwrap(&kek.0, tenant, row)?;
     wrap(kek.0.active()?, tenant, KeyPurpose::Data, row.key_id.clone(), &key).map(Some)
+}
+
+/// A random key for this purpose, wrapped by the data key.
+pub(crate) fn new_key(data: &Keyring, tenant: TenantId, purpose: KeyPurpose) -> Result<WrappedKey> {
+    let key = Zeroizing::new(random::bytes::<32>()?);
+    wrap(data.active()?, tenant, purpose, new_key_id()?, key.as_slice())
 }
 
 fn new_key_id() -> Result<String> {

@@ -67,6 +67,29 @@ impl UnlockedTenant {
         self.tenant
     }
 
+    /// The ids of its peppers; new secrets are digested under the first.
+    pub fn pepper_ids(&self) -> impl Iterator<Item = &str> {
+        self.peppers.iter().map(Pepper::id)
+    }
+
+    /// Makes another pepper, as a row for the store.
+    ///
+    /// # Errors
+    /// [`SecretsError::Crypto`] if the cryptographic library fails.
+    pub fn new_pepper(&self) -> Result<WrappedKey> {
+        tenant_keys::new_key(&self.data, self.tenant, KeyPurpose::Pepper)
+    }
+
+    /// What to store of a secret of which `hash` is stored, if that is of an older pepper than the first.
+    ///
+    /// # Errors
+    /// Never: a tenant has a pepper.
+    pub fn digest_anew(&self, secret: &ClientSecret, hash: &SecretHash) -> Result<Option<SecretHash>> {
+        let is_old = self.peppers.first().is_some_and(|pepper| pepper.id() != hash.pepper_id);
+        let matches = is_old && self.check_secret(secret, std::slice::from_ref(hash));
+        matches.then(|| self.hash_secret(secret)).transpose()
+    }
+
     /// The pepper of this key id.
     #[must_use]
     pub fn pepper(&self, id: &str) -> Option<&Pepper> {

@@ -7,7 +7,7 @@ use authly_model::{
 };
 use authly_secrets::{
     AuditSealer, ClientSecret, Kek, KekRing, KekSource, KeyPurpose, NewTenantKeys, Place, SecretsError, SigningKeyRow,
-    UnlockedTenant, generate_kek, generate_tenant_keys,
+    UnlockedTenant, generate_kek, generate_tenant_keys, rewrap_data_key,
 };
 use uuid::Uuid;
 
@@ -150,4 +150,47 @@ fn audit_payloads_open_only_with_the_tenants_private_key() {
         "AuditSealer { tenant: TenantId(00000000-0000-0000-0000-000000000001), writer: \
          00000000-0000-0000-0000-000000000007, .. }"
     );
+}
+
+#[test]
+fn a_data_key_is_wrapped_anew_once_and_the_old_kek_opens_it_no_more() {
+    let text = || generate_kek().unwrap();
+    let (old, new) = (text(), text());
+    let load = |text: &secrecy::SecretString| Kek::load(&KekSource::Environment(text.clone())).unwrap();
+    let before = KekRing::new(load(&old), []);
+    let keys = acme(&before);
+    let both = KekRing::new(load(&new), [load(&old)]);
+    let data = &keys.wrapped[0];
+    let anew = rewrap_data_key(&both, ACME, data).unwrap().unwrap();
+    assert_eq!((anew.purpose, &anew.key_id), (KeyPurpose::Data, &data.key_id));
+    assert!(rewrap_data_key(&both, ACME, &anew).unwrap().is_none());
+    assert!(rewrap_data_key(&both, OTHER, data).is_err());
+    assert!(rewrap_data_key(&both, ACME, &keys.wrapped[1]).is_err(), "the KEK wraps data keys alone");
+    let mut rows = keys.wrapped.clone();
+    rows[0] = anew;
+    let alone = KekRing::new(load(&new), []);
+    let (first, second) =
+        (UnlockedTenant::unlock(&before, ACME, &keys.wrapped), UnlockedTenant::unlock(&alone, ACME, &rows));
+    let secret = ClientSecret::generate().unwrap();
+    let hash = first.unwrap().hash_secret(&secret).unwrap();
+    assert!(second.unwrap().check_secret(&secret, &[hash]), "it is the same data key");
+    assert!(matches!(UnlockedTenant::unlock(&before, ACME, &rows), Err(SecretsError::UnknownKey { .. })));
+}
+
+#[test]
+fn a_digest_moves_to_the_newest_pepper_and_only_of_the_same_secret() {
+    let ring = KekRing::new(kek(), []);
+    let keys = acme(&ring);
+    let before = UnlockedTenant::unlock(&ring, ACME, &keys.wrapped).unwrap();
+    let secret = ClientSecret::generate().unwrap();
+    let hash = before.hash_secret(&secret).unwrap();
+    assert!(before.digest_anew(&secret, &hash).unwrap().is_none(), "it is the newest already");
+    let mut rows = vec![before.new_pepper().unwrap()];
+    rows.extend(keys.wrapped);
+    let after = UnlockedTenant::unlock(&ring, ACME, &rows).unwrap();
+    assert_eq!(after.pepper_ids().collect::<Vec<_>>(), [rows[0].key_id.as_str(), hash.pepper_id.as_str()]);
+    let anew = after.digest_anew(&secret, &hash).unwrap().unwrap();
+    assert_eq!(anew.pepper_id, rows[0].key_id);
+    assert!(after.check_secret(&secret, &[anew]) && after.check_secret(&secret, std::slice::from_ref(&hash)));
+    assert!(after.digest_anew(&ClientSecret::generate().unwrap(), &hash).unwrap().is_none());
 }

@@ -7,6 +7,7 @@
 mod apply;
 mod keys;
 mod objects;
+mod pepper;
 mod purge;
 mod runs;
 mod stored;
@@ -26,6 +27,7 @@ use authly_model::{
 use authly_secrets::{NewTenantKeys, WrappedKey};
 
 pub use keys::{KeyChange, KeyChanges};
+pub use pepper::PepperChange;
 pub use runs::RetentionRun;
 
 use crate::{Hints, Replica, ReplicaRole, Result, Store, StoreError, connect::Tx, hints, scope::PlatformScope};
@@ -46,6 +48,8 @@ pub struct StoredTenant {
     pub keys: Vec<KnownKey>,
     /// The request whose rotation has begun.
     pub rotation_request: Option<String>,
+    /// The request whose change of the pepper has begun.
+    pub pepper_request: Option<String>,
     /// Hashes of everything, for the diff.
     pub stored: Stored,
     /// The newest revision among `revisions`; seq 0 if there is none.
@@ -80,6 +84,8 @@ pub struct Batch {
     pub new_keys: Option<NewTenantKeys>,
     /// Steps in the life of its signing keys.
     pub keys: Option<KeyChanges>,
+    /// A step in the change of its pepper.
+    pub pepper: Option<PepperChange>,
     /// Replaces all hashes of each named client (at most three each), which is stored already or put in this batch.
     pub secrets: BTreeMap<ObjectName, Vec<SecretHash>>,
 }

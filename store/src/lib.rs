@@ -38,7 +38,7 @@ pub use connect::{ConnectOptions, Store};
 pub use error::{Claim, Conflict, Result, StoreError};
 pub use hints::Hints;
 pub use keys::PrivateKey;
-pub use leader::{Batch, Claims, KeyChange, KeyChanges, Leader, RetentionRun, StoredTenant};
+pub use leader::{Batch, Claims, KeyChange, KeyChanges, Leader, PepperChange, RetentionRun, StoredTenant};
 pub use live::{Caps, Live, LiveClient, LiveKey, LiveTenant, Snapshot};
 pub use migrate::{Login, login_name, migrate};
 pub use replica::{LoadFailure, Replica, ReplicaIdentity, ReplicaRole};

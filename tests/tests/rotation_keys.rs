@@ -34,6 +34,8 @@ enum How {
     GatewayStopped,
     /// The keys are as old as they may get.
     Schedule,
+    /// Client secrets get another pepper; no key changes.
+    Pepper,
     /// Tokens get another algorithm.
     Algorithm(&'static str),
 }
@@ -111,6 +113,25 @@ impl World {
         Ok((of("token"), of("url")))
     }
 
+    async fn peppers(&self) -> anyhow::Result<Vec<String>> {
+        let mut connection = PgConnection::connect(&self.stack.database).await?;
+        let ids = "SELECT key_id FROM authly.tenant_key WHERE purpose = 'pepper'";
+        Ok(sqlx::query_scalar(AssertSqlSafe(ids)).fetch_all(&mut connection).await?)
+    }
+
+    async fn change_pepper(&self) {
+        let before = self.peppers().await.unwrap();
+        let annotation = "authly.dev/rotate-pepper-requested-at=now";
+        self.kubectl(&["annotate", "tenant", &self.tenant, "--overwrite", annotation]).await;
+        eventually("another pepper", SOON, || async {
+            let now = self.peppers().await?;
+            ensure!(now.len() == 1 && now != before, "{now:?}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
     async fn request(&mut self) {
         self.requests += 1;
         let annotation = format!("authly.dev/rotate-requested-at={}", self.requests);
@@ -153,6 +174,7 @@ impl World {
                 self.restart_operator().await;
             }
             How::Algorithm(algorithm) => self.patch(json!({"algorithm": algorithm})).await,
+            How::Pepper => return self.change_pepper().await,
         }
         let only_tokens = matches!(how, How::Algorithm(_));
         eventually(&format!("{how:?}: new keys sign"), SOON, || async {
@@ -172,7 +194,7 @@ async fn keys_rotate_unnoticed_and_a_compromised_one_is_refused_within_a_second(
     let long = std::env::var_os("AUTHLY_LONG").is_some();
     let mut world = World::start().await;
     let traffic = Traffic::start(&world.place);
-    let short = [How::Annotation, How::OperatorKilled, How::GatewayStopped, How::Algorithm("ES256")];
+    let short = [How::Annotation, How::OperatorKilled, How::GatewayStopped, How::Pepper, How::Algorithm("ES256")];
     let more = [
         How::Annotation,
         How::Schedule,
@@ -191,7 +213,7 @@ async fn keys_rotate_unnoticed_and_a_compromised_one_is_refused_within_a_second(
     tokio::time::sleep(3 * SECOND).await;
     let (done, fetches, failures) = traffic.end().await;
     println!(
-        "{count} rotations, {done} requests and verifications, {fetches} key sets fetched, {} failures",
+        "{count} changes, {done} requests and verifications, {fetches} key sets fetched, {} failures",
         failures.len()
     );
     assert!(failures.is_empty(), "{} of {done}: {:#?}", failures.len(), &failures[..failures.len().min(10)]);

@@ -14,7 +14,7 @@ use authly_model::{
     ids::{Kind, ObjectRef, TenantId},
     key::Algorithm,
 };
-use authly_secrets::{KekRing, NewTenantKeys, UnlockedTenant, generate_tenant_keys};
+use authly_secrets::{KekRing, KeyPurpose, NewTenantKeys, UnlockedTenant, generate_tenant_keys};
 use authly_store::{Batch, Claim, Conflict, StoreError};
 use uuid::Uuid;
 
@@ -183,8 +183,20 @@ impl<C: Cluster> Engine<C> {
 
     /// Makes the tenant's keys available, to hash client secrets.
     pub(super) async fn unlock(&mut self, name: &str) -> Result<(), NotApplied> {
+        let is_known = self.is_known_to_all(name);
         let Some(held) = self.ledger.tenants.get_mut(name).filter(|held| held.keys.is_none()) else { return Ok(()) };
-        let rows = self.leader.tenant_keys(held.id).await?;
+        let mut rows = self.leader.tenant_keys(held.id).await?;
+        let mut peppers = rows.iter().enumerate().filter(|(_, row)| row.purpose == KeyPurpose::Pepper);
+        let newest = peppers.next().map(|(at, row)| (at, row.key_id.clone()));
+        let has_older = peppers.next().is_some();
+        if let Some((at, newest)) = newest {
+            held.newest_pepper = newest;
+            if has_older && !is_known {
+                // Nothing is digested under a pepper that a server may not know: last, it only checks.
+                let row = rows.remove(at);
+                rows.push(row);
+            }
+        }
         let keys = UnlockedTenant::unlock(&self.kek, held.id, &rows)
             .map_err(|error| NotApplied::Retry(Failing::new("KeysUnavailable", error.to_string())))?;
         held.keys = Some(Arc::new(keys));

@@ -120,6 +120,9 @@ pub(super) async fn visit<C: Cluster>(cluster: &C, plan: &Plan) -> Result<Visite
         let slots = found.as_ref().map(|secret| Slots::read(secret, &plan.keys)).unwrap_or_default();
         let answered = found.as_ref().and_then(|secret| secret.annotations.get(ROTATE)).cloned();
         let seen = Seen::new(plan, slots, answered, &mut since);
+        if let Some(hashes) = digested_anew(found.as_ref(), plan) {
+            return Ok(seen.visited(plan, |_| Visit::Commit { hashes, ready: plan.programmed }));
+        }
         let mut write = template(plan, found.as_ref());
         match next_step(&seen.slots, seen.known(plan)) {
             Step::Generate => {
@@ -234,6 +237,18 @@ fn age(current: &SecretHash, before: Option<Since>, now: Timestamp) -> Since {
         let at = Timestamp::from_second(now.as_second().saturating_add(1)).unwrap_or(now);
         Since { fingerprint, at }
     })
+}
+
+/// What to store instead, if a pepper changed: the same values, digested under the newest. Every server knows it already.
+fn digested_anew(found: Option<&SecretObject>, plan: &Plan) -> Option<Vec<SecretHash>> {
+    let values = found?.data.values().filter_map(|value| ClientSecret::parse(value.text()?).ok());
+    let values: Vec<ClientSecret> = values.collect();
+    let anew = |hash: &SecretHash| {
+        let found = values.iter().find_map(|value| plan.keys.digest_anew(value, hash).ok().flatten());
+        found.unwrap_or_else(|| hash.clone())
+    };
+    let hashes: Vec<SecretHash> = plan.stored.iter().map(anew).collect();
+    (hashes != plan.stored).then_some(hashes)
 }
 
 fn template(plan: &Plan, found: Option<&SecretObject>) -> SecretWrite {

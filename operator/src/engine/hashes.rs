@@ -28,8 +28,20 @@ impl<C: Cluster> Engine<C> {
     pub(super) async fn commit_hashes(&mut self, tenant: &str) -> Result<(), EngineError> {
         let mut hashes = self.commits.remove(tenant).unwrap_or_default();
         let Some(held) = self.ledger.tenants.get_mut(tenant) else { return Ok(()) };
-        // A client may have gone since its Secret was visited.
-        hashes.retain(|client, _| held.has(&object(client)));
+        if held.keys.is_none() && hashes.values().any(|hashes| !hashes.is_empty()) {
+            // The keys are read anew after a change of the pepper: until then nothing is stored under one that may be gone.
+            self.commits.insert(tenant.to_owned(), hashes);
+            self.hash_batch.add([tenant.to_owned()], Instant::now());
+            return Ok(());
+        }
+        // A client may have gone since its Secret was visited, and so may the pepper: the Secret is looked at again.
+        hashes.retain(|client, hashes| {
+            let is_known = hashes.iter().all(|hash| held.knows_pepper(&hash.pepper_id));
+            if !is_known {
+                self.tasks.add_now(Task::Secret(object(client)));
+            }
+            is_known && held.has(&object(client))
+        });
         if hashes.is_empty() {
             return Ok(());
         }
@@ -38,6 +50,9 @@ impl<C: Cluster> Engine<C> {
             Ok(revision) => {
                 let clients: Vec<_> = hashes.keys().map(object).collect();
                 held.note(Committed { changes: &[], hashes, revision });
+                if !held.old_peppers().is_empty() {
+                    self.batch.add([tenant.to_owned()], Instant::now());
+                }
                 for client in clients {
                     if let Some(entry) = self.index.entries.get_mut(&client) {
                         entry.credentials.carried = Some(Carried::new(revision));

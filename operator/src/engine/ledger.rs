@@ -42,6 +42,10 @@ pub(super) struct Held {
     pub(super) hashes: BTreeMap<ObjectName, Vec<SecretHash>>,
     /// Its keys, once they were needed.
     pub(super) keys: Option<Arc<UnlockedTenant>>,
+    /// The newest of its peppers, once its keys were needed.
+    pub(super) newest_pepper: String,
+    /// The request whose change of the pepper has begun.
+    pub(super) pepper_request: Option<String>,
 }
 
 /// All stored tenants of the installation, by name.
@@ -62,7 +66,7 @@ impl Ledger {
             all.tenant_ids.insert(tenant.id, owner);
             all.tenants.insert(name.clone(), claimed(&tenant));
             let known = before.tenants.get(&name).filter(|held| held.id == tenant.id);
-            let keys = known.and_then(|held| held.keys.clone());
+            let keys = known.and_then(|held| Some((held.keys.clone()?, held.newest_pepper.clone())));
             ledger.tenants.insert(name, held(tenant, keys));
         }
         Ok((ledger, all))
@@ -85,7 +89,8 @@ fn claimed(tenant: &StoredTenant) -> Claimed {
     }
 }
 
-fn held(tenant: StoredTenant, keys: Option<Arc<UnlockedTenant>>) -> Held {
+fn held(tenant: StoredTenant, unlocked: Option<(Arc<UnlockedTenant>, String)>) -> Held {
+    let (keys, newest_pepper) = unlocked.map_or_else(Default::default, |(keys, newest)| (Some(keys), newest));
     Held {
         id: tenant.id,
         algorithm: tenant.tenant.token_algorithm,
@@ -98,6 +103,8 @@ fn held(tenant: StoredTenant, keys: Option<Arc<UnlockedTenant>>) -> Held {
         revisions: tenant.revisions,
         hashes: tenant.client_secrets,
         keys,
+        newest_pepper,
+        pepper_request: tenant.pepper_request,
     }
 }
 
@@ -128,6 +135,8 @@ impl Held {
             revisions: BTreeMap::new(),
             hashes: BTreeMap::new(),
             keys: None,
+            newest_pepper: String::new(),
+            pepper_request: None,
         }
     }
 
@@ -162,6 +171,22 @@ impl Held {
             }
         }
         self.hashes.extend(committed.hashes);
+    }
+
+    /// Whether secrets are digested under the newest pepper.
+    pub(super) fn uses_newest_pepper(&self) -> bool {
+        self.keys.as_ref().is_some_and(|keys| keys.pepper_ids().next() == Some(self.newest_pepper.as_str()))
+    }
+
+    /// Whether this pepper is stored.
+    pub(super) fn knows_pepper(&self, id: &str) -> bool {
+        self.keys.as_ref().is_some_and(|keys| keys.pepper(id).is_some())
+    }
+
+    /// Its peppers besides the newest.
+    pub(super) fn old_peppers(&self) -> Vec<String> {
+        let ids = self.keys.iter().flat_map(|keys| keys.pepper_ids());
+        ids.filter(|id| *id != self.newest_pepper).map(ToOwned::to_owned).collect()
     }
 
     /// Whether an object is stored.

@@ -89,6 +89,7 @@ impl<C: Cluster> Engine<C> {
         if !resolved.desired.clients.is_empty() {
             self.unlock(tenant).await?;
         }
+        self.change_pepper_or_note(tenant).await?;
         Ok(applied)
     }
 }

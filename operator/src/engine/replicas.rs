@@ -3,14 +3,18 @@
 use std::time::{Duration, Instant};
 
 use authly_desired::Object;
-use authly_model::ids::ObjectRef;
+use authly_model::{
+    feed::Revision,
+    ids::{Kind, ObjectRef},
+};
 use authly_store::{Replica, ReplicaRole};
 
 use super::{
     Engine, EngineError,
     apply::NotApplied,
     cluster::Cluster,
-    programmed::{Acknowledgement, Acknowledger, Expected, Failing, gateways_need, programmed},
+    ledger::Held,
+    programmed::{Acknowledgement, Acknowledger, Expected, Failing, gateways_need, known_to_all, programmed},
     tasks::Task,
 };
 
@@ -108,6 +112,17 @@ impl<C: Cluster> Engine<C> {
             self.waiting_secrets.remove(client);
             self.tasks.add_now(Task::Secret(client.clone()));
         }
+    }
+
+    /// Whether every live replica serves everything that is stored of the tenant, as far as is known.
+    pub(super) fn is_known_to_all(&self, name: &str) -> bool {
+        let object = ObjectRef::new(Kind::Tenant, "", name);
+        self.ledger.tenants.get(name).is_some_and(|held| self.has_arrived(held, &object, held.revision))
+    }
+
+    pub(super) fn has_arrived(&self, held: &Held, object: &ObjectRef, revision: Revision) -> bool {
+        let expected = Expected { tenant: held.id, object, revision, gateways: true };
+        self.replicas.as_deref().is_some_and(|replicas| known_to_all(&expected, replicas))
     }
 
     fn has_backend(&self, reference: &ObjectRef) -> bool {

@@ -22,21 +22,14 @@ use authly_store::{Batch, KeyChange, KeyChanges};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{
-    Engine,
-    apply::NotApplied,
-    cluster::Cluster,
-    input::Declared,
-    ledger::Held,
-    programmed::{Expected, Failing, known_to_all},
-};
+use super::{Engine, apply::NotApplied, cluster::Cluster, input::Declared, ledger::Held, pepper, programmed::Failing};
 
 /// The annotation that asks for a rotation (operator.md, rule 14).
 const REQUEST: &str = "authly.dev/rotate-requested-at";
 /// What of a request counts.
 const REQUEST_LENGTH: usize = 64;
 /// The fields of a Tenant's status.
-pub(super) const FIELDS: [&str; 2] = ["signingKeys", "rotateRequestedAt"];
+pub(super) const FIELDS: [&str; 3] = ["signingKeys", "rotateRequestedAt", pepper::FIELD];
 /// Commits of one reconcile; two are usual.
 const ROUNDS: usize = 8;
 
@@ -44,7 +37,8 @@ const ROUNDS: usize = 8;
 #[derive(Debug)]
 pub(super) struct SigningKeys {
     jwks_max_age: Seconds,
-    requests: HashMap<String, String>,
+    /// By tenant and annotation.
+    requests: HashMap<(String, &'static str), String>,
     waiting: BTreeSet<String>,
     due: BTreeMap<String, Timestamp>,
     failed: HashMap<String, Failing>,
@@ -65,13 +59,27 @@ impl SigningKeys {
     pub(super) fn note_request(&mut self, declared: &Declared) -> Option<String> {
         let Ok(Object::Tenant(tenant)) = &declared.object else { return None };
         let name = declared.target.object.object.name.clone();
-        let text = tenant.metadata.annotations.as_ref().and_then(|all| all.get(REQUEST));
-        let text: String = text?.chars().filter(|c| !c.is_control()).take(REQUEST_LENGTH).collect();
-        if text.is_empty() || self.requests.get(&name) == Some(&text) {
-            return None;
+        let annotations = tenant.metadata.annotations.as_ref()?;
+        let mut is_new = false;
+        for annotation in [REQUEST, pepper::REQUEST] {
+            let Some(text) = annotations.get(annotation) else { continue };
+            let text: String = text.chars().filter(|c| !c.is_control()).take(REQUEST_LENGTH).collect();
+            if !text.is_empty() {
+                let before = self.requests.insert((name.clone(), annotation), text.clone());
+                is_new |= before != Some(text);
+            }
         }
-        self.requests.insert(name.clone(), text);
-        Some(name)
+        is_new.then_some(name)
+    }
+
+    /// What a Tenant asks for by this annotation.
+    pub(super) fn request(&self, name: &str, annotation: &'static str) -> Option<&String> {
+        self.requests.get(&(name.to_owned(), annotation))
+    }
+
+    /// The tenant goes on once every replica knows what is stored.
+    pub(super) fn wait_for(&mut self, name: &str) {
+        self.waiting.insert(name.to_owned());
     }
 
     pub(super) fn awaits_replicas(&self) -> bool {
@@ -99,7 +107,18 @@ impl<C: Cluster> Engine<C> {
     /// Takes the steps of a tenant's signing keys that are due. A failure is the rotation's alone: the objects are stored, the
     /// keys that are there go on signing.
     pub(super) async fn rotate_or_note(&mut self, name: &str) -> Result<(), NotApplied> {
-        match self.rotate(name).await {
+        let done = self.rotate(name).await;
+        self.note_failure(name, done)
+    }
+
+    /// As [`Self::rotate_or_note`], of the tenant's peppers.
+    pub(super) async fn change_pepper_or_note(&mut self, name: &str) -> Result<(), NotApplied> {
+        let done = self.change_pepper(name).await;
+        self.note_failure(name, done)
+    }
+
+    fn note_failure(&mut self, name: &str, done: Result<(), NotApplied>) -> Result<(), NotApplied> {
+        match done {
             Err(NotApplied::Retry(failing)) => {
                 tracing::warn!(tenant = name, reason = failing.reason, message = failing.message, "keys wait");
                 self.signing.failed.insert(name.to_owned(), failing);
@@ -145,7 +164,7 @@ impl<C: Cluster> Engine<C> {
 
     /// The request whose rotation has not begun.
     fn key_request(&self, name: &str) -> Option<String> {
-        let request = self.signing.requests.get(name)?;
+        let request = self.signing.request(name, REQUEST)?;
         let held = self.ledger.tenants.get(name)?;
         (held.rotation_request.as_ref() != Some(request)).then(|| request.clone())
     }
@@ -168,8 +187,7 @@ impl<C: Cluster> Engine<C> {
         let object = ObjectRef::new(Kind::Tenant, "", name);
         let none = Revision { shard: shard(held.id), seq: 0 };
         let revision = held.revisions.get(&object).copied().unwrap_or(none);
-        let expected = Expected { tenant: held.id, object: &object, revision, gateways: true };
-        self.replicas.as_deref().is_some_and(|replicas| known_to_all(&expected, replicas))
+        self.has_arrived(held, &object, revision)
     }
 
     async fn take_steps(&mut self, name: &str, steps: Vec<Step>, request: Option<String>) -> Result<(), NotApplied> {
@@ -206,8 +224,13 @@ impl<C: Cluster> Engine<C> {
 
     /// Looks whether next keys are known everywhere; their tenants go on.
     pub(super) fn keys_arrived(&mut self, now: Instant) {
-        let arrived =
-            |name: &&String| self.ledger.tenants.get(*name).is_none_or(|held| self.keys_acknowledged(name, held));
+        let arrived = |name: &&String| {
+            let known = |held: &Held| {
+                let peppers = held.old_peppers().is_empty() || self.is_known_to_all(name);
+                peppers && self.keys_acknowledged(name, held)
+            };
+            self.ledger.tenants.get(*name).is_none_or(known)
+        };
         let arrived: Vec<String> = self.signing.waiting.iter().filter(arrived).cloned().collect();
         for name in &arrived {
             self.signing.waiting.remove(name);
@@ -232,6 +255,9 @@ impl<C: Cluster> Engine<C> {
         if let Some(request) = held.and_then(|held| held.rotation_request.clone()) {
             fields.insert(FIELDS[1].to_owned(), request.into());
         }
+        if let Some(request) = held.and_then(|held| held.pepper_request.clone()) {
+            fields.insert(pepper::FIELD.to_owned(), request.into());
+        }
         if let Some(failing) = self.signing.failed.get(name) {
             return (fields, Some(failing.clone()));
         }
@@ -240,7 +266,10 @@ impl<C: Cluster> Engine<C> {
             None => Failing::new("NextKeyPending", "the next signing key is on the way to every replica"),
             Some(_) => Failing::new("NextKeyPublished", "verifiers are given time to learn the next signing key"),
         });
-        (fields, rotation)
+        let pepper = held.is_some_and(|held| !held.old_peppers().is_empty());
+        let changing =
+            || Failing::new("PepperChanging", "client secrets are on the way to be digested under the new pepper");
+        (fields, rotation.or_else(|| pepper.then(changing)))
     }
 }
 

@@ -6,5 +6,6 @@ mod existing;
 mod failures;
 pub(crate) mod lab;
 mod lifecycle;
+mod pepper;
 mod restarts;
 mod signing;

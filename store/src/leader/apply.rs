@@ -11,7 +11,7 @@ use authly_model::{
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use super::{Batch, keys, objects, tenant};
+use super::{Batch, keys, objects, pepper as peppers, tenant};
 use crate::{Result, StoreError, feed, hints, scope::PlatformScope};
 
 /// Kind and key of each change, for the feed.
@@ -49,7 +49,7 @@ struct Sorted {
 
 /// Within the leader's fenced transaction.
 pub(super) async fn apply(tx: &mut PgConnection, installation: &str, id: TenantId, batch: Batch) -> Result<Revision> {
-    let Batch { changes, new_keys, keys: key_changes, secrets } = batch;
+    let Batch { changes, new_keys, keys: key_changes, pepper, secrets } = batch;
     let longest = keys::Longest::of(&changes);
     let mut changed = Changed::new();
     let mut sorted = Sorted::default();
@@ -89,6 +89,9 @@ pub(super) async fn apply(tx: &mut PgConnection, installation: &str, id: TenantI
         changed.extend(keys::change(tx, id, steps).await?.map(|name| ("tenant", name)));
     }
     keys::raise(tx, id, longest).await?;
+    if let Some(change) = pepper {
+        changed.push(("tenant", peppers::change(tx, id, change).await?));
+    }
     if changed.is_empty() {
         return Ok(Revision { shard: shard(id), seq: 0 });
     }

@@ -47,7 +47,7 @@ async fn tenants(
 ) -> Result<Tenants> {
     let rows = sqlx::query!(
         r#"-- roles: operator
-        SELECT id, name, spec, spec_hash, tombstoned_at IS NOT NULL AS "tombstoned!", rotation_request FROM tenant
+        SELECT id, name, spec, spec_hash, tombstoned_at IS NOT NULL AS "tombstoned!", rotation_request, pepper_request FROM tenant
         WHERE installation = $1 AND purged_at IS NULL AND ($2::uuid IS NULL OR id = $2)"#,
         installation,
         only.map(|t| t.0)
@@ -66,6 +66,7 @@ async fn tenants(
                 tenant,
                 keys: Vec::new(),
                 rotation_request: r.rotation_request,
+                pepper_request: r.pepper_request,
                 stored,
                 revision: Revision { shard: shard(id), seq: 0 },
                 revisions: BTreeMap::new(),
