@@ -17,6 +17,7 @@ mod hashes;
 mod index;
 mod input;
 mod judge;
+mod kept;
 mod later;
 mod ledger;
 mod metrics;

@@ -136,9 +136,11 @@ impl Cluster for KubeCluster {
         bounded(secret::read(&api, &at.name, &self.grants.fix(&at.namespace))).await
     }
 
-    async fn put_secret(&self, write: &SecretWrite) -> Result<(), ClusterError> {
+    async fn put_secret(&self, write: &SecretWrite) -> Result<SecretObject, ClusterError> {
         let api = self.secrets(&write.at.namespace);
-        self.lead(secret::write(&api, write, &self.grants.fix(&write.at.namespace))).await
+        let written = self.lead(secret::write(&api, write, &self.grants.fix(&write.at.namespace))).await?;
+        self.grants.wrote(&write.at, &written.version);
+        Ok(written)
     }
 
     async fn delete_secrets(&self, namespace: &str, owner: &str, keep: Option<&str>) -> Result<(), ClusterError> {

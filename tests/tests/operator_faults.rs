@@ -84,7 +84,7 @@ async fn killed_at_any_write_it_converges_and_no_client_reads_a_secret_that_fail
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
     // A run may need fewer writes than the one that was counted, since writes coalesce; most must have been hit.
     assert!(killed * 4 >= outcomes.len() * 3, "only {killed} of {} points were reached", outcomes.len());
-    assert!(tokens >= killed, "the clients hardly polled");
+    assert!(tokens * 2 >= killed, "the clients hardly polled");
     drop(servers);
 }
 

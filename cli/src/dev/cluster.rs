@@ -64,10 +64,11 @@ impl Cluster for DevCluster {
         self.secrets.read(at)
     }
 
-    async fn put_secret(&self, write: &SecretWrite) -> Result<(), ClusterError> {
+    async fn put_secret(&self, write: &SecretWrite) -> Result<SecretObject, ClusterError> {
         let written = self.secrets.write(write);
         self.board.touch();
-        written
+        written?;
+        self.secret(&write.at).await?.ok_or(ClusterError::NotFound)
     }
 
     async fn delete_secrets(&self, namespace: &str, owner: &str, keep: Option<&str>) -> Result<(), ClusterError> {

@@ -145,8 +145,8 @@ pub trait Cluster: Send + Sync + 'static {
     /// Reads a Secret.
     fn secret(&self, at: &ObjectName) -> impl Future<Output = Result<Option<SecretObject>, ClusterError>> + Send;
 
-    /// Creates or changes a Secret.
-    fn put_secret(&self, write: &SecretWrite) -> impl Future<Output = Result<(), ClusterError>> + Send;
+    /// Creates or changes a Secret; answers it as it is now.
+    fn put_secret(&self, write: &SecretWrite) -> impl Future<Output = Result<SecretObject, ClusterError>> + Send;
 
     /// Deletes the Secrets in `namespace` that carry this owner mark, except the one named `keep`.
     fn delete_secrets(

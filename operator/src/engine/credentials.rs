@@ -112,8 +112,12 @@ pub(super) enum CredentialsError {
 /// Brings the Secret as far as it goes without the store.
 pub(super) async fn visit<C: Cluster>(cluster: &C, plan: &Plan) -> Result<Visited, CredentialsError> {
     let mut since = plan.rotation.since.clone();
+    let mut written = None;
     for _ in 0..ROUNDS {
-        let found = cluster.secret(&plan.at).await?;
+        let found = match written.take() {
+            Some(secret) => Some(secret),
+            None => cluster.secret(&plan.at).await?,
+        };
         if found.as_ref().is_some_and(|secret| secret.owner.as_deref() != Some(&plan.owner)) {
             return Err(CredentialsError::NotOurs(plan.at.clone()));
         }
@@ -157,7 +161,8 @@ pub(super) async fn visit<C: Cluster>(cluster: &C, plan: &Plan) -> Result<Visite
             _ => {}
         }
         match cluster.put_secret(&write).await {
-            Ok(()) | Err(ClusterError::Conflict | ClusterError::NotFound) => {}
+            Ok(secret) => written = Some(secret),
+            Err(ClusterError::Conflict | ClusterError::NotFound) => {}
             Err(error) => return Err(error.into()),
         }
     }

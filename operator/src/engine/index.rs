@@ -10,7 +10,8 @@ use authly_model::{
 use serde_json::Value;
 
 use super::{
-    cluster::Target, condition::Facts, input::Declared, programmed::Failing, rotation::Shown, triggers::Triggers,
+    cluster::Target, condition::Facts, input::Declared, kept::Kept, programmed::Failing, rotation::Shown,
+    triggers::Triggers,
 };
 
 /// An object and what is known of it.
@@ -31,11 +32,9 @@ pub(super) struct Entry {
     /// Why it is not one of its kind.
     pub(super) malformed: Option<String>,
     /// The status as it was last read or written.
-    pub(super) seen: Value,
+    pub(super) seen: Kept,
     /// What was last said of it; `None` until its tenant was reconciled.
     pub(super) facts: Option<Facts>,
-    /// The status to write, if it differs from `seen`.
-    pub(super) wanted: Option<Value>,
     /// The revision that carries it.
     pub(super) carried: Option<Carried>,
     /// The credentials of a client.
@@ -108,7 +107,7 @@ impl Index {
         });
         let mut entry = old.unwrap_or_else(|| Entry::new(&declared));
         entry.target = declared.target;
-        entry.seen = declared.status;
+        entry.seen = Kept::new(&declared.status);
         entry.triggers = triggers;
         (entry.generation, entry.deleting, entry.finalizer) =
             (declared.generation, declared.deleting, declared.finalizer);
@@ -234,9 +233,8 @@ impl Entry {
             paused: None,
             tenant: None,
             malformed: None,
-            seen: Value::Null,
+            seen: Kept::new(&Value::Null),
             facts: None,
-            wanted: None,
             carried: None,
             credentials: Credentials::default(),
             runs: None,

@@ -6,6 +6,7 @@ use authly_model::{
     diff::Item,
     ids::{Kind, ObjectRef},
 };
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::time::Instant;
 
@@ -167,7 +168,7 @@ impl<C: Cluster> Engine<C> {
             rotation: None,
             stalled: true,
             revision: None,
-            fields: seen_fields(&entry.seen),
+            fields: seen_fields(&entry.seen.value()),
         });
         self.refresh(reference);
     }
@@ -175,27 +176,31 @@ impl<C: Cluster> Engine<C> {
     /// Queues the status of an object if it says something new.
     pub(super) fn refresh(&mut self, reference: &ObjectRef) {
         let now = self.clock.now();
-        let Some(entry) = self.index.entries.get_mut(reference) else { return };
-        let status = match (&entry.paused, &entry.facts) {
-            (Some(why), _) => condition::paused(&entry.seen, why, entry.generation, now),
-            (None, Some(facts)) => condition::status(facts, &entry.seen, now),
-            (None, None) => return,
-        };
+        let Some(entry) = self.index.entries.get(reference) else { return };
+        let seen = entry.seen.value();
+        let Some(status) = said(entry, &seen, now) else { return };
         let task = Task::Status(reference.clone());
         let held = entry.tenant.as_ref().is_some_and(|tenant| self.ledger.tenants.contains_key(tenant));
         let orphan = entry.facts.as_ref().filter(|_| !held && entry.paused.is_none());
-        if condition::same(&status, &entry.seen) || orphan.is_some_and(|facts| is_known_orphan(facts, &entry.seen)) {
-            entry.wanted = None;
+        if condition::same(&status, &seen) || orphan.is_some_and(|facts| is_known_orphan(facts, &seen)) {
             self.tasks.cancel(&task);
         } else {
             let passes = condition::ready(&status).is_some_and(|(ready, reason, _)| !ready && QUIET.contains(&reason));
-            entry.wanted = Some(status);
             if passes {
                 self.tasks.add_later(task, Instant::now());
             } else {
                 self.tasks.add(task, Instant::now());
             }
         }
+    }
+}
+
+/// The status that an object should have; `None` while nothing is known of it.
+pub(super) fn said(entry: &Entry, seen: &Value, now: Timestamp) -> Option<Value> {
+    match (&entry.paused, &entry.facts) {
+        (Some(why), _) => Some(condition::paused(seen, why, entry.generation, now)),
+        (None, Some(facts)) => Some(condition::status(facts, seen, now)),
+        (None, None) => None,
     }
 }
 
@@ -210,12 +215,13 @@ fn is_known_orphan(facts: &Facts, seen: &Value) -> bool {
 
 /// What is known of an object that did not change since the process began.
 fn carried_before(held: &Held, reference: &ObjectRef, entry: &Entry) -> Carried {
-    let latched = condition::is_true(&entry.seen, "Programmed", entry.generation);
+    let seen = entry.seen.value();
+    let latched = condition::is_true(&seen, "Programmed", entry.generation);
     let changed = held.revisions.get(reference).copied();
     let mut carried = Carried::new(changed.unwrap_or(held.revision));
     carried.passed = latched || changed.is_none();
     // What was said stays: a commit of its secret's hash, say, gives a client a newer revision.
-    if let (true, Some(shown)) = (carried.passed, entry.seen.get("revision").and_then(Value::as_str)) {
+    if let (true, Some(shown)) = (carried.passed, seen.get("revision").and_then(Value::as_str)) {
         shown.clone_into(&mut carried.shown);
     }
     carried
@@ -235,22 +241,23 @@ fn facts(entry: &Entry, verdict: &Verdict, programmed: Result<(), Failing>) -> F
     let failing = |result: &Result<(), authly_desired::Refusal>| {
         result.clone().map_err(|refusal| Failing::new(refusal.reason.as_str(), refusal.message))
     };
+    let seen = entry.seen.value();
     let credentials = match (&entry.credentials.client_id, &entry.credentials.outcome) {
         (None, _) => Ok(()),
-        (Some(_), outcome) => outcome.clone().unwrap_or_else(|| credentials_before(&entry.seen)),
+        (Some(_), outcome) => outcome.clone().unwrap_or_else(|| credentials_before(&seen)),
     };
     let mut fields = fields(&verdict.effective);
     if verdict.accepted.is_err() {
-        let mut kept = seen_fields(&entry.seen);
+        let mut kept = seen_fields(&seen);
         kept.append(&mut fields);
         fields = kept;
     }
-    let reconciled = entry.reconciled.as_deref().or_else(|| entry.seen.get(RECONCILED)?.as_str());
+    let reconciled = entry.reconciled.as_deref().or_else(|| seen.get(RECONCILED)?.as_str());
     fields.extend(reconciled.map(|reconciled| (RECONCILED.to_owned(), reconciled.into())));
-    let shown = rotation::shown(entry.target.object.kind, entry.credentials.shown.as_ref(), &entry.seen);
+    let shown = rotation::shown(entry.target.object.kind, entry.credentials.shown.as_ref(), &seen);
     shown.put(&mut fields);
     if entry.target.object.kind == Kind::RetentionPolicy
-        && let Some(runs) = entry.runs.as_ref().or_else(|| entry.seen.get(retention::FIELD))
+        && let Some(runs) = entry.runs.as_ref().or_else(|| seen.get(retention::FIELD))
     {
         retention::put(&mut fields, runs.clone());
     }

@@ -65,7 +65,7 @@ impl<C: Cluster> Engine<C> {
                 every: template.rotate_every.as_ref().map(|every| duration(Some(every), defaults::ROTATION_OVERLAP)),
                 overlap: duration(overlap, defaults::ROTATION_OVERLAP),
                 requested: entry.triggers.rotate.clone(),
-                since: entry.credentials.shown.clone().unwrap_or_else(|| Shown::seen(&entry.seen)).since,
+                since: entry.credentials.shown.clone().unwrap_or_else(|| Shown::seen(&entry.seen.value())).since,
             },
             sweep: !entry.credentials.swept,
             clock: Arc::clone(&self.clock),

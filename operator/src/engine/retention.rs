@@ -59,7 +59,7 @@ impl<C: Cluster> Engine<C> {
 
     fn note_runs(&mut self, policy: &ObjectRef, runs: &[RetentionRun]) {
         let Some(entry) = self.index.entries.get_mut(policy) else { return };
-        let value = shown(runs, &entry.seen);
+        let value = shown(runs, &entry.seen.value());
         if entry.runs.as_ref() == Some(&value) {
             return;
         }

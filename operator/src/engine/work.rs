@@ -14,6 +14,8 @@ use super::{
     condition,
     credentials::{CredentialsError, Visit, Visited},
     index::Carried,
+    judge::said,
+    kept::Kept,
     plan::failing,
     programmed::Failing,
     tasks::{Done, Task},
@@ -41,10 +43,11 @@ impl<C: Cluster> Engine<C> {
 
     fn start_status(&mut self, object: &ObjectRef, task: &Task) {
         let Some(entry) = self.index.entries.get(object) else { return };
-        let Some(status) = entry.wanted.clone() else { return };
+        let seen = entry.seen.value();
+        let Some(status) = said(entry, &seen, self.clock.now()) else { return };
         let (cluster, target) = (Arc::clone(&self.cluster), entry.target.clone());
-        let patch = condition::merge_patch(&status, &entry.seen);
-        let notice = notice(&status, &entry.seen);
+        let patch = condition::merge_patch(&status, &seen);
+        let notice = notice(&status, &seen);
         self.tasks.spawn(task.clone(), async move {
             let result = cluster.put_status(&target, &patch).await;
             if let (Ok(_), Some(notice)) = (&result, notice) {
@@ -107,7 +110,7 @@ impl<C: Cluster> Engine<C> {
             && let Some(entry) = self.index.entries.get_mut(object)
         {
             entry.target.version.clone_from(version);
-            entry.seen = status;
+            entry.seen = Kept::new(&status);
         }
         let done = result.is_ok();
         self.settle(task, result.map(|_| ()), Instant::now())?;

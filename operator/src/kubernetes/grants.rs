@@ -4,11 +4,12 @@
 //! once it is granted the engine looks at the namespace's clients anew. Bindings are never created here.
 
 use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError},
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use authly_model::ids::ObjectName;
 use futures::StreamExt;
 use k8s_openapi::api::{authentication::v1::SelfSubjectReview, core::v1::Secret};
 use kube::{
@@ -27,11 +28,15 @@ const ROLE: &str = "authly-secrets";
 /// Between two tries of a watch that fails.
 const RETRY: Duration = Duration::from_secs(5);
 
+type Written = Arc<Mutex<HashMap<ObjectName, String>>>;
+
 /// The namespaces that are watched, and the command that grants one.
 pub(super) struct Grants {
     client: Client,
     inputs: mpsc::Sender<Input>,
     watched: Mutex<BTreeSet<String>>,
+    /// The version of each Secret as this process last wrote it: its own writes are no news.
+    written: Written,
     subject: String,
     /// The name of the RoleBinding: the account's, so that several releases do not collide.
     binding: String,
@@ -43,7 +48,7 @@ impl Grants {
     pub(super) async fn new(client: Client, inputs: mpsc::Sender<Input>, stop: CancellationToken) -> Self {
         let user = who_am_i(client.clone()).await.unwrap_or_default();
         let (subject, binding) = subject(&user);
-        Self { client, inputs, watched: Mutex::default(), subject, binding, stop }
+        Self { client, inputs, watched: Mutex::default(), written: Written::default(), subject, binding, stop }
     }
 
     /// The exact command that grants a namespace.
@@ -54,24 +59,31 @@ impl Grants {
         )
     }
 
+    /// Notes a write of this process.
+    pub(super) fn wrote(&self, at: &ObjectName, version: &str) {
+        lock(&self.written).insert(at.clone(), version.to_owned());
+    }
+
     /// Starts the watch of a namespace, once.
     pub(super) fn watch(&self, namespace: &str) {
-        if !self.watched.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace.to_owned()) {
+        if !lock(&self.watched).insert(namespace.to_owned()) {
             return;
         }
-        let watch = watch(self.client.clone(), namespace.to_owned(), self.inputs.clone());
+        let written = Arc::clone(&self.written);
+        let watch = watch(self.client.clone(), namespace.to_owned(), self.inputs.clone(), written);
         let stop = self.stop.clone();
         tokio::spawn(async move { stop.run_until_cancelled(watch).await });
     }
 }
 
-async fn watch(client: Client, namespace: String, inputs: mpsc::Sender<Input>) {
+async fn watch(client: Client, namespace: String, inputs: mpsc::Sender<Input>, written: Written) {
     let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client, &namespace);
     let mut stream = std::pin::pin!(watcher(api, watcher::Config::default()));
     let mut failed = false;
     let all = || Input::Secrets { namespace: namespace.clone(), name: None };
     while let Some(event) = stream.next().await {
         let input = match event {
+            Ok(Event::Apply(secret)) if is_own(&written, &namespace, &secret) => None,
             Ok(Event::Apply(secret) | Event::Delete(secret)) => {
                 Some(Input::Secrets { namespace: namespace.clone(), name: Some(secret.name_any()) })
             }
@@ -91,6 +103,22 @@ async fn watch(client: Client, namespace: String, inputs: mpsc::Sender<Input>) {
             return;
         }
     }
+}
+
+/// Whether the Secret is as this process wrote it last.
+fn is_own(written: &Written, namespace: &str, secret: &PartialObjectMeta<Secret>) -> bool {
+    let at = ObjectName::new(namespace, secret.name_any());
+    let version = secret.metadata.resource_version.as_deref();
+    let mut written = lock(written);
+    let is_own = written.get(&at).is_some_and(|own| Some(own.as_str()) == version);
+    if is_own {
+        written.remove(&at);
+    }
+    is_own
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn who_am_i(client: Client) -> Option<String> {

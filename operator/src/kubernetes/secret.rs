@@ -21,30 +21,27 @@ const PAGE: u32 = 500;
 /// Reads a Secret.
 pub(super) async fn read(api: &Api<Secret>, name: &str, fix: &str) -> Result<Option<SecretObject>, ClusterError> {
     let found = api.get_opt(name).await.map_err(|error| translate_secret(&error, fix))?;
-    Ok(found.map(|secret| {
-        let mut annotations = secret.metadata.annotations.unwrap_or_default();
-        SecretObject {
-            version: secret.metadata.resource_version.unwrap_or_default(),
-            owner: annotations.remove(OWNER),
-            labels: secret.metadata.labels.unwrap_or_default(),
-            annotations,
-            data: secret
-                .data
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(key, value)| (key, SecretData::new(value.0)))
-                .collect(),
-        }
-    }))
+    Ok(found.map(object))
 }
 
-/// Creates or changes a Secret.
-pub(super) async fn write(api: &Api<Secret>, write: &SecretWrite, fix: &str) -> Result<(), ClusterError> {
+fn object(secret: Secret) -> SecretObject {
+    let mut annotations = secret.metadata.annotations.unwrap_or_default();
+    SecretObject {
+        version: secret.metadata.resource_version.unwrap_or_default(),
+        owner: annotations.remove(OWNER),
+        labels: secret.metadata.labels.unwrap_or_default(),
+        annotations,
+        data: secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, SecretData::new(value.0))).collect(),
+    }
+}
+
+/// Creates or changes a Secret; answers it as it is now.
+pub(super) async fn write(api: &Api<Secret>, write: &SecretWrite, fix: &str) -> Result<SecretObject, ClusterError> {
     let result = match &write.version {
         None => api.create(&PostParams::default(), &new(write)).await,
         Some(version) => api.patch(&write.at.name, &PatchParams::default(), &Patch::Merge(patch(write, version))).await,
     };
-    result.map(|_| ()).map_err(|error| translate_secret(&error, fix))
+    result.map(object).map_err(|error| translate_secret(&error, fix))
 }
 
 /// Deletes the Secrets of `owner`, except `keep`; reads metadata only.

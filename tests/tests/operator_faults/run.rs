@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
@@ -25,7 +25,7 @@ use super::{
 
 /// Generous: a new operator starts, leads and does what is left to do.
 const LIMIT: Duration = Duration::from_secs(90);
-/// After the end nothing is written any more: looked at for so long, in the run without a fault.
+/// After the end nothing is written any more, for as long as this.
 const QUIET: Duration = Duration::from_millis(1500);
 
 /// What all runs share.
@@ -93,7 +93,7 @@ impl Run<'_> {
             self.declare().await?;
             let operator = self.start(0, None)?;
             let before = eventually("in service before", LIMIT, || in_service(self)).await?;
-            self.settled().await;
+            self.settled(QUIET / 2).await?;
             self.seat.trap.arm(operator.pid(), fault);
             (operator, Some(before))
         } else {
@@ -140,21 +140,23 @@ impl Run<'_> {
             *operator = self.start(1, None)?;
             eventually("the end, after a new start", LIMIT, || self.scenario.has_ended(self, before)).await?;
         } else if fault.is_none() {
-            self.settled().await;
+            self.settled(QUIET).await?;
             writes = trap.writes();
-            tokio::time::sleep(QUIET).await;
-            ensure!(trap.writes() == writes, "it writes although nothing changes: {:#?}", trap.writes());
         }
         operator.check()?;
         Ok(Outcome { writes, was_killed, tokens: 0 })
     }
 
-    /// Waits until what follows an end (a status, say) is written.
-    async fn settled(&self) {
-        let mut writes = usize::MAX;
-        while writes != self.seat.trap.writes().len() {
-            writes = self.seat.trap.writes().len();
-            tokio::time::sleep(Duration::from_millis(600)).await;
+    /// Waits until nothing was written for so long: what follows an end (a status, say) comes to one.
+    async fn settled(&self, quiet: Duration) -> anyhow::Result<()> {
+        let start = Instant::now();
+        loop {
+            let before = self.seat.trap.writes().len();
+            tokio::time::sleep(quiet).await;
+            if self.seat.trap.writes().len() == before {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < LIMIT, "it writes although nothing changes");
         }
     }
 

@@ -2,6 +2,7 @@
 //! variant here: its start, its act, its end.
 
 use anyhow::{Context, ensure};
+use authly_tests::objects::condition;
 use serde_json::{Value, json};
 
 use super::{client::Credentials, run::Run};
@@ -63,6 +64,9 @@ impl Scenario {
             }
             Self::DeleteTenant => {
                 ensure!(run.objects().find(&run.tenant).await?.is_none(), "the tenant is still declared");
+                let client = run.objects().get(&run.client).await?;
+                let orphan = condition(&client, "Ready").is_some_and(|ready| ready["reason"] == "TenantNotFound");
+                ensure!(orphan, "its client does not say so: {}", client["status"]);
                 refused(run, before).await
             }
         }

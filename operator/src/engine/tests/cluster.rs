@@ -75,7 +75,7 @@ impl State {
         }
     }
 
-    fn write(&mut self, write: &SecretWrite) -> Result<(), ClusterError> {
+    fn write(&mut self, write: &SecretWrite) -> Result<SecretObject, ClusterError> {
         let found = self.secrets.get(&write.at).cloned();
         if found.as_ref().map(|secret| secret.version.clone()) != write.version {
             return Err(ClusterError::Conflict);
@@ -89,8 +89,8 @@ impl State {
             secret.data.remove(key);
         }
         secret.data.extend(write.set.clone());
-        self.secrets.insert(write.at.clone(), secret);
-        Ok(())
+        self.secrets.insert(write.at.clone(), secret.clone());
+        Ok(secret)
     }
 
     fn check(&self, target: &Target) -> Result<(), ClusterError> {
@@ -135,7 +135,7 @@ impl Cluster for FakeCluster {
         Ok(state.secrets.get(at).cloned())
     }
 
-    async fn put_secret(&self, write: &SecretWrite) -> Result<(), ClusterError> {
+    async fn put_secret(&self, write: &SecretWrite) -> Result<SecretObject, ClusterError> {
         let mut state = self.state();
         let lost = || ClusterError::Unavailable("killed".to_owned());
         match state.fault() {

@@ -69,6 +69,11 @@ async fn main() -> anyhow::Result<()> {
     .await?;
     say(&format!("all Ready {:.1} s after the last was created", last.elapsed().as_secs_f64()));
     let mut memory = peak(&operator)?;
+    say(&format!(
+        "the operator took {:.1} s of CPU, the server {:.1} s; {memory:.0} MB at the peak",
+        cpu(&operator)?,
+        cpu(&server.process)?
+    ));
     drop(operator);
 
     say("starting again, with one client that changed meanwhile");
@@ -199,6 +204,13 @@ fn peak(process: &Process) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1000.0)
+}
+
+/// The CPU time that a process has used, in seconds; the kernel counts in hundredths.
+fn cpu(process: &Process) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid()))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().context("stat")?.split_whitespace().collect();
+    Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / 100.0)
 }
 
 /// Shared with the watch.
