@@ -1,10 +1,14 @@
-//! `client_credentials` without a client: parses the same form, signs one Ed25519 JWT of the same claims with aws-lc-rs, and answers
+//! `client_credentials` without a client: parses the same form, signs one JWT of the same claims with aws-lc-rs, and answers
 //! the same members (RFC 6749 section 5.1, RFC 9068).
 
 use std::sync::Arc;
 
 use authly_model::clock::{Clock, SystemClock};
-use aws_lc_rs::{rand, signature::Ed25519KeyPair};
+use aws_lc_rs::{
+    rand::{self, SystemRandom},
+    rsa::KeySize,
+    signature::{Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair},
+};
 use axum::{
     Form, Json,
     extract::State,
@@ -22,14 +26,48 @@ const LIFETIME: i64 = 3600;
 
 /// A key of its own and the JWS header, encoded once.
 pub(crate) struct Signer {
-    key: Ed25519KeyPair,
+    key: Key,
     header: String,
 }
 
+enum Key {
+    Ed25519(Ed25519KeyPair),
+    Rsa(RsaKeyPair),
+}
+
 impl Signer {
-    pub(crate) fn new() -> anyhow::Result<Self> {
-        let header = r#"{"typ":"at+jwt","alg":"EdDSA","kid":"AAECAwQFBgcICQoLDA0ODw"}"#;
-        Ok(Self { key: Ed25519KeyPair::generate()?, header: URL_SAFE_NO_PAD.encode(header) })
+    pub(crate) fn ed25519() -> anyhow::Result<Self> {
+        Ok(Self::new(Key::Ed25519(Ed25519KeyPair::generate()?), "EdDSA"))
+    }
+
+    /// As long a key as the product makes.
+    pub(crate) fn rs256() -> anyhow::Result<Self> {
+        Ok(Self::new(Key::Rsa(RsaKeyPair::generate(KeySize::Rsa2048)?), "RS256"))
+    }
+
+    fn new(key: Key, algorithm: &str) -> Self {
+        let header = format!(r#"{{"typ":"at+jwt","alg":"{algorithm}","kid":"AAECAwQFBgcICQoLDA0ODw"}}"#);
+        Self { key, header: URL_SAFE_NO_PAD.encode(header) }
+    }
+
+    /// Appends the signature of what is there.
+    fn sign(&self, token: &mut String) -> Option<()> {
+        let mut long;
+        let short;
+        let signature: &[u8] = match &self.key {
+            Key::Ed25519(key) => {
+                short = key.sign(token.as_bytes());
+                short.as_ref()
+            }
+            Key::Rsa(key) => {
+                long = vec![0; key.public_modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), token.as_bytes(), &mut long).ok()?;
+                &long
+            }
+        };
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, token);
+        Some(())
     }
 }
 
@@ -59,15 +97,22 @@ pub(crate) struct Answer {
     scope: String,
 }
 
-pub(crate) async fn issue(
-    State(bare): State<Arc<Bare>>,
-    Form(request): Form<Request>,
-) -> Result<([(HeaderName, &'static str); 1], Json<Answer>), StatusCode> {
+type Issued = Result<([(HeaderName, &'static str); 1], Json<Answer>), StatusCode>;
+
+pub(crate) async fn ed25519(State(bare): State<Arc<Bare>>, Form(request): Form<Request>) -> Issued {
+    issue(&bare.signer, request)
+}
+
+pub(crate) async fn rs256(State(bare): State<Arc<Bare>>, Form(request): Form<Request>) -> Issued {
+    issue(&bare.rsa, request)
+}
+
+fn issue(signer: &Signer, request: Request) -> Issued {
     if request.grant_type != "client_credentials" {
         return Err(StatusCode::BAD_REQUEST);
     }
     let scope = request.scope.unwrap_or_else(|| SCOPE.to_owned());
-    let access_token = sign(&bare.signer, &scope).ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
+    let access_token = sign(signer, &scope).ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
     let answer = Answer { access_token, token_type: "Bearer", expires_in: LIFETIME, scope };
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)))
 }
@@ -84,8 +129,6 @@ fn sign(signer: &Signer, scope: &str) -> Option<String> {
     token.push_str(&signer.header);
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(claims, &mut token);
-    let signature = signer.key.sign(token.as_bytes());
-    token.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature.as_ref(), &mut token);
+    signer.sign(&mut token)?;
     Some(token)
 }

@@ -14,6 +14,9 @@ pub(crate) struct Dev {
     /// The value of the `Authorization` header (RFC 6749 section 2.3.1).
     pub(crate) authorization: String,
     issuer: String,
+    /// Of the tenant that signs with RSA.
+    rsa_issuer: String,
+    rsa_authorization: String,
     server_password: String,
     gateway_password: String,
 }
@@ -31,7 +34,19 @@ struct DevJson {
 struct Client {
     client_id: String,
     client_secret: Option<String>,
+    issuer: String,
 }
+
+impl Client {
+    fn authorization(&self) -> anyhow::Result<String> {
+        let secret = self.client_secret.as_deref().with_context(|| format!("{} has no secret", self.client_id))?;
+        Ok(format!("Basic {}", STANDARD.encode(format!("{}:{secret}", self.client_id))))
+    }
+}
+
+/// The clients of world.yaml that ask for tokens.
+const CLIENT: &str = "shop.billing";
+const RSA_CLIENT: &str = "bank.ledger";
 
 impl Dev {
     pub(crate) fn read(data: &str) -> anyhow::Result<Self> {
@@ -44,12 +59,16 @@ impl Dev {
         let roles: Value = serde_json::from_slice(&read("roles.json")?)?;
         let password =
             |role: &str| roles[role].as_str().map(str::to_owned).with_context(|| format!("roles.json has no {role}"));
-        let client = dev.clients.first().context("dev.json has no client")?;
-        let secret = client.client_secret.as_deref().context("the client of dev.json has no secret")?;
+        let client = |id: &str| {
+            dev.clients.iter().find(|client| client.client_id == id).with_context(|| format!("dev.json has no {id}"))
+        };
+        let (client, rsa) = (client(CLIENT)?, client(RSA_CLIENT)?);
         Ok(Self {
+            authorization: client.authorization()?,
+            rsa_issuer: rsa.issuer.clone(),
+            rsa_authorization: rsa.authorization()?,
             token_endpoint: dev.token_endpoint,
             signed_urls_endpoint: dev.signed_urls_endpoint,
-            authorization: format!("Basic {}", STANDARD.encode(format!("{}:{secret}", client.client_id))),
             issuer: dev.issuer,
             server_password: password("server")?,
             gateway_password: password("gateway")?,
@@ -60,6 +79,8 @@ impl Dev {
     pub(crate) fn print_facts(&self) {
         println!("issuer={}", self.issuer);
         println!("authorization={}", self.authorization);
+        println!("rsa_issuer={}", self.rsa_issuer);
+        println!("rsa_authorization={}", self.rsa_authorization);
         println!("server_password={}", self.server_password);
         println!("gateway_password={}", self.gateway_password);
     }

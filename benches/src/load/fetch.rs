@@ -23,25 +23,41 @@ pub(crate) async fn tokens(dev: &Dev, count: usize, files: &[&str]) -> anyhow::R
     Ok(())
 }
 
-/// The targets of `count` signed URLs, no two alike, into each file.
-pub(crate) async fn urls(dev: &Dev, count: usize, files: &[&str]) -> anyhow::Result<()> {
+/// How often a counted URL may be redeemed: the most that there is.
+const USES: u32 = 1_000_000;
+
+/// The targets of `count` signed URLs, no two alike, into each file; counted ones have `USES` uses.
+pub(crate) async fn urls(dev: &Dev, count: usize, is_counted: bool, files: &[&str]) -> anyhow::Result<()> {
     let client = client()?;
     let bearer = token(&client, dev).await?;
     for (part, file) in files.iter().enumerate() {
         let sign = |n| {
             let path = format!("/reports/2026/{part}/{n}.pdf");
-            let request = json!({"route": "shop/reports", "path": path, "expires_in": LIFETIME_SECONDS});
-            let request = client.post(&dev.signed_urls_endpoint).bearer_auth(&bearer).json(&request);
-            async move {
-                let answer = answer(request, StatusCode::CREATED).await?;
-                let url = answer["url"].as_str().context("the answer has no url")?;
-                let start = url.find("/reports/").context("the URL is not below /reports/")?;
-                Ok(url[start..].to_owned())
-            }
+            let (client, bearer) = (&client, &bearer);
+            async move { sign(client, bearer, dev, &path, is_counted.then_some(USES)).await }
         };
         write(file, count, sign).await?;
     }
     Ok(())
+}
+
+/// The target of one signed URL of that path.
+pub(crate) async fn url(dev: &Dev, path: &str) -> anyhow::Result<String> {
+    let client = client()?;
+    let bearer = token(&client, dev).await?;
+    sign(&client, &bearer, dev, path, None).await
+}
+
+async fn sign(client: &Client, bearer: &str, dev: &Dev, path: &str, uses: Option<u32>) -> anyhow::Result<String> {
+    let mut request = json!({"route": "shop/reports", "path": path, "expires_in": LIFETIME_SECONDS});
+    if let Some(uses) = uses {
+        request["constraints"] = json!({ "uses": uses });
+    }
+    let request = client.post(&dev.signed_urls_endpoint).bearer_auth(bearer).json(&request);
+    let answer = answer(request, StatusCode::CREATED).await?;
+    let url = answer["url"].as_str().context("the answer has no url")?;
+    let start = url.find("/reports/").context("the URL is not below /reports/")?;
+    Ok(url[start..].to_owned())
 }
 
 async fn token(client: &Client, dev: &Dev) -> anyhow::Result<String> {
