@@ -69,12 +69,17 @@ pub(crate) struct Document {
     pub(crate) positions: Positions,
 }
 
+/// How deep a document may be nested; no kind needs half of it. The parser recurses, and twice as deep overflows the stack of a thread
+/// in a debug build.
+const MAX_DEPTH: usize = 32;
+
 /// The documents of a text, without the empty ones.
 ///
 /// # Errors
 /// What is not YAML, has a key twice, or expands beyond the parser's budget.
 pub(crate) fn read(text: &str) -> Result<Vec<Document>, serde_saphyr::Error> {
-    let options = serde_saphyr::options! { strict_booleans: false, with_snippet: false };
+    let budget = serde_saphyr::budget! { max_depth: MAX_DEPTH };
+    let options = serde_saphyr::options! { budget: budget, strict_booleans: false, with_snippet: false };
     let nodes: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options)?;
     let documents = nodes.into_iter().map(|node| {
         let mut positions = Positions::default();

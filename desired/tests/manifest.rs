@@ -49,6 +49,10 @@ fn what_is_not_yaml_is_one_error_with_a_place() {
     assert!(bad[0].line >= 1 && bad[0].message.starts_with("not valid YAML"), "{}", bad[0]);
     let bad = errors("a: 1\na: 2\n");
     assert!(bad[0].line == 2 && bad[0].message.contains("duplicate"), "{}", bad[0]);
+    for (open, close) in [("[", "]"), ("{a: ", "}"), ("{[", "]: 1}")] {
+        let bad = errors(&format!("a: {}{}\n", open.repeat(64), close.repeat(64)));
+        assert!(bad[0].message.starts_with("not valid YAML"), "{}", bad[0]);
+    }
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned()
         + &(1..40)
             .map(|i| {

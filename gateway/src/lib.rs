@@ -9,6 +9,8 @@ mod app;
 mod backend;
 mod files;
 mod forward_auth;
+#[cfg(test)]
+mod fuzz;
 mod headers;
 mod keys;
 mod metrics;

@@ -89,7 +89,7 @@ impl<'a> Presented<'a> {
 }
 
 /// The values of the prefix cookie in one `Cookie` header (RFC 6265 section 4.2.1).
-fn tokens(cookies: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn tokens(cookies: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     cookies.as_bytes().split(|byte| *byte == b';').filter_map(|pair| {
         let rest = pair.trim_ascii().strip_prefix(COOKIE_NAME.as_bytes())?;
         rest.trim_ascii_start().strip_prefix(b"=").map(<[u8]>::trim_ascii)

@@ -80,7 +80,7 @@ impl Budget {
 }
 
 /// The path without what follows a `~sx` segment (in any spelling of it), and not longer than 256 characters.
-fn redact(path: &str) -> Cow<'_, str> {
+pub(crate) fn redact(path: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut cut = false;
     let mut hide = false;
@@ -118,7 +118,7 @@ fn without_signature(path: Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned(format!("{}REDACTED", path.get(..begin.unwrap_or(0)).unwrap_or_default()))
 }
 
-fn fully_decoded(text: &str) -> Cow<'_, str> {
+pub(crate) fn fully_decoded(text: &str) -> Cow<'_, str> {
     let mut decoded = Cow::Borrowed(text);
     while decoded.contains('%') {
         let next = decode(&decoded);

@@ -7,6 +7,8 @@
 mod access_log;
 pub mod config;
 mod edge;
+#[cfg(test)]
+mod fuzz;
 pub mod health;
 pub mod host;
 mod http_metrics;

@@ -7,6 +7,8 @@
 mod api;
 mod app;
 mod bearer;
+#[cfg(test)]
+mod fuzz;
 mod issuer;
 mod keyring;
 mod metrics;

@@ -161,3 +161,5 @@ pub(crate) fn hmac_sha256(key: &[u8]) -> Hmac<Sha256> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wycheproof;

@@ -165,6 +165,10 @@ impl Attack {
     pub fn judge_proxied(&self, answer: &Answer) -> Result<(), String> {
         match &self.proxied {
             Verdict::Refused(reason) => self.refusal(answer, status(reason), reason),
+            // A page behind the link must not leak it.
+            Verdict::Passes(_) if answer.header("referrer-policy") != Some("no-referrer") => {
+                Err(format!("{} without Referrer-Policy: no-referrer", answer.status))
+            }
             Verdict::Passes(without) => passed(answer, without),
             Verdict::Malformed => malformed(answer),
             Verdict::Unasked => Ok(()),

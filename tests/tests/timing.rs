@@ -1,7 +1,8 @@
 //! The time of a failed client authentication does not tell an unknown client from a wrong secret (oauth.md, account enumeration by timing).
 //!
 //! Pairs of requests are sent interleaved, in random order. The measure is the probability that a random answer for an unknown client
-//! comes later than a random one for a known client: one half if time tells nothing. Without the padding it was 0.71.
+//! comes later than a random one for a known client: one half if time tells nothing. Without the padding it is 0.88.
+#![allow(clippy::disallowed_methods)] // tests read the ambient clock
 
 use std::time::{Duration, Instant};
 
@@ -114,7 +115,7 @@ async fn an_unknown_client_and_a_wrong_secret() {
             async move {
                 let (first, second) = (form(unknown()), form(known.to_owned()));
                 // The order is random, so that neither gains by the other's warmth.
-                if Uuid::new_v4().as_bytes()[0].is_multiple_of(2) {
+                if Uuid::new_v4().as_bytes()[0] < 128 {
                     (refused(http, endpoint, &first).await, refused(http, endpoint, &second).await)
                 } else {
                     let second = refused(http, endpoint, &second).await;

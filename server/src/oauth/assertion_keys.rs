@@ -60,7 +60,7 @@ impl ClientKeys {
 }
 
 /// A key that cannot be read verifies nothing.
-fn parse(value: &serde_json::Value) -> Option<AssertionKey> {
+pub(crate) fn parse(value: &serde_json::Value) -> Option<AssertionKey> {
     let jwk: Jwk = serde_json::from_value(value.clone()).ok()?;
     let decoding = DecodingKey::from_jwk(&jwk).ok()?;
     Some(AssertionKey { algorithms: algorithms(&jwk), kid: jwk.common.key_id, decoding })

@@ -130,7 +130,7 @@ fn offered(headers: &HeaderMap, form: &mut Form) -> Result<Unverified, OAuthErro
 }
 
 /// `Basic base64(urlencode(id) ":" urlencode(secret))` (RFC 6749 section 2.3.1).
-fn basic_credentials(value: &http::HeaderValue) -> Option<(String, String)> {
+pub(crate) fn basic_credentials(value: &http::HeaderValue) -> Option<(String, String)> {
     let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;

@@ -32,7 +32,7 @@ impl Form {
         self.take(name).ok_or_else(|| OAuthError::InvalidRequest(format!("the parameter {name} is missing")))
     }
 
-    fn parse(body: &[u8]) -> Result<Self, OAuthError> {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, OAuthError> {
         let mut form = Self::default();
         for (count, (name, value)) in form_urlencoded::parse(body).enumerate() {
             if count >= MAX_PARAMETERS {

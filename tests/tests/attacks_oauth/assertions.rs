@@ -1,6 +1,5 @@
 //! `private_key_jwt` (RFC 7523, RFC 8725): algorithms, claims, keys, and shapes that are no JWT.
 
-use authly_model::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use crate::world::{Case, World, b64};
@@ -9,7 +8,7 @@ const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Good claims of `shop.signer`, with a `jti` of their own.
 pub(crate) fn claims(world: &World) -> Value {
-    let now = SystemClock.unix();
+    let now = world.forge.now;
     let jti = uuid::Uuid::new_v4().to_string();
     json!({"iss": "shop.signer", "sub": "shop.signer", "aud": world.issuer("acme"), "exp": now + 120, "iat": now, "jti": jti})
 }
@@ -73,7 +72,7 @@ fn algorithms(world: &World) -> Vec<Case> {
 
 /// One claim changed.
 fn changed(world: &World) -> Vec<Case> {
-    let now = SystemClock.unix();
+    let now = world.forge.now;
     let issuer = world.issuer("acme");
     let changes = [
         ("another issuer", "iss", json!("shop.billing")),
