@@ -5,6 +5,7 @@
 //! show, so the timeouts are kept by [`watch`] instead (docs: the fields of [`Limits`]).
 
 mod connection;
+mod descriptors;
 pub(crate) mod watch;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -28,9 +29,10 @@ use connection::{Connection, refuse};
 /// The bounds of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections; one more is answered 503 and closed.
+    /// Open connections, and never more than half of the file descriptors; one more is answered 503 and closed.
     pub connections: usize,
-    /// Bytes of a request's head, 8 KiB at least; more is answered 431.
+    /// Bytes of a request's head, 8 KiB at least; more is answered 431. They are counted between reads, so that a head may be up to
+    /// twice as long if it comes at once.
     pub header_bytes: u32,
     /// Header lines of a request; more is answered 431.
     pub headers: usize,
@@ -139,8 +141,8 @@ pub async fn serve(listener: Listener, router: Router, options: ServeOptions, sh
         started: Instant::now(),
     });
     let builder = Arc::new(http_builder(&limits));
-    let permits = Arc::new(Semaphore::new(limits.connections));
-    let refusals = Arc::new(Semaphore::new(64));
+    let (served, refused) = descriptors::affordable(limits.connections);
+    let (permits, refusals) = (Arc::new(Semaphore::new(served)), Arc::new(Semaphore::new(refused)));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

@@ -3,18 +3,23 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use reqwest::{Client, Method, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::dev::{Dev, DevClient};
 
 /// An HTTP client without redirects, with time limits.
 pub fn http() -> Client {
-    Client::builder()
-        .timeout(Duration::from_secs(30))
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .expect("a client")
+    builder().build().expect("a client")
+}
+
+/// The same, but no connection is used twice: for requests that make the server close theirs.
+pub fn http_once() -> Client {
+    builder().pool_max_idle_per_host(0).build().expect("a client")
+}
+
+fn builder() -> ClientBuilder {
+    Client::builder().timeout(Duration::from_secs(30)).redirect(reqwest::redirect::Policy::none())
 }
 
 /// A token for a client, by `client_secret_basic`.
@@ -26,6 +31,14 @@ pub async fn token(http: &Client, endpoint: &str, client: &DevClient, form: &[(&
     let body: Value = response.json().await?;
     ensure!(status == StatusCode::OK, "{status}: {body}");
     Ok(body["access_token"].as_str().context("access_token")?.to_owned())
+}
+
+/// A request for a token of the quick start's client, to this port of a server that runs beside dev.
+pub fn token_request(http: &Client, dev: &Dev, port: u16) -> RequestBuilder {
+    let client = dev.client("shop.billing").expect("the quick start's client");
+    let request = http.post(format!("http://127.0.0.1:{port}/t/acme/token"));
+    let request = request.header("host", format!("localhost:{}", dev.server_port));
+    request.basic_auth(&client.client_id, client.client_secret.as_deref()).form(&[("grant_type", "client_credentials")])
 }
 
 /// Signs a URL; answers the response's JSON.

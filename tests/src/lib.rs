@@ -13,6 +13,7 @@ pub mod database;
 pub mod dev;
 pub mod echo;
 pub mod fault;
+pub mod flood;
 pub mod forge;
 pub mod objects;
 pub mod operators;

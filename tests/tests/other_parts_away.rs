@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use authly_tests::{
-    api::{http, reason, sign_report, through, token},
+    api::{http, reason, sign_report, through, token, token_request},
     dev::{Dev, shows},
     process::{Process, eventually, free_port},
     replicas::{Replica, login},
@@ -28,11 +28,7 @@ async fn serves(http: &Client, dev: &Dev, server: &Replica) {
 
 /// The answer to a request for a token.
 async fn issues(http: &Client, dev: &Dev, server: &Replica) -> u16 {
-    let client = dev.client("shop.billing").unwrap();
-    let request = http.post(format!("http://127.0.0.1:{}/t/acme/token", server.port));
-    let request = request.header("host", format!("localhost:{}", dev.server_port));
-    let request = request.basic_auth(&client.client_id, client.client_secret.as_deref());
-    let answer = request.form(&[("grant_type", "client_credentials")]).send().await.unwrap();
+    let answer = token_request(http, dev, server.port).send().await.unwrap();
     if answer.status() == 503 {
         assert!(answer.headers().contains_key("retry-after"), "{answer:?}");
     }
