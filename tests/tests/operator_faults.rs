@@ -11,9 +11,12 @@ mod operator_faults {
     pub(crate) mod scenario;
 }
 
+use std::time::Duration;
+
 use authly_tests::{
     fault::Side,
     process::free_port,
+    slow::Slow,
     stack::{Listening, Stack},
 };
 use futures::{StreamExt, stream};
@@ -22,6 +25,8 @@ use operator_faults::{
     scenario::Scenario,
 };
 
+/// How late the second server's PostgreSQL answers each request.
+const LATE: Duration = Duration::from_millis(60);
 /// Runs at once; each has an operator, an installation, a tenant and a namespace of its own.
 const AT_ONCE: usize = 4;
 /// The short form takes about so many points of each scenario.
@@ -31,13 +36,13 @@ const SAMPLE: usize = 6;
 async fn killed_at_any_write_it_converges_and_no_client_reads_a_secret_that_fails() {
     let stack = Stack::new().await.unwrap();
     let ports = [free_port().unwrap(), free_port().unwrap()];
-    let servers: Vec<Listening> = stream::iter(ports)
-        .then(|port| {
-            let stack = &stack;
-            async move { stack.server(&format!("server-{port}"), port, None).await.unwrap() }
-        })
-        .collect()
-        .await;
+    // The second one hears of everything late.
+    let slow = Slow::before(url::Url::parse(&stack.database).unwrap().port().unwrap()).await.unwrap();
+    let servers: [Listening; 2] = [
+        stack.server("server-1", ports[0], None).await.unwrap(),
+        stack.server("server-2", ports[1], Some(slow.port)).await.unwrap(),
+    ];
+    slow.delay(LATE);
     let world = World::new(&stack, ports).await.unwrap();
 
     let counted: Vec<(Scenario, Outcome)> = stream::iter(Scenario::ALL)
