@@ -1,4 +1,4 @@
-# The same paths with 10 tenants and with 10,000: two databases, two pairs of server and gateway, in turn. Read by benches/run.
+# The same paths with 10 tenants and with 10,000: two databases; two pairs of server and gateway, in turn. Read by benches/run.
 
 measure_growth() {
   local small=$name small_server=$server_port small_gateway=$gateway_port small_authorization=$authorization

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{http, through},
+    api::{http, reason, through},
     dev::DevClient,
     stack::Stack,
     verifier::Verifier,
@@ -154,7 +154,11 @@ impl Place {
 
     /// The status of a redemption.
     pub async fn redeem(&self, http: &Client, url: &str) -> anyhow::Result<u16> {
-        Ok(through(http, Method::GET, url, self.gateway).await?.status().as_u16())
+        let answer = through(http, Method::GET, url, self.gateway).await?;
+        if !answer.status().is_success() {
+            println!("{url}: {:?}", reason(&answer));
+        }
+        Ok(answer.status().as_u16())
     }
 
     /// A verifier of tokens (`/jwks.json`) or of URLs (`/sx/jwks.json`).
