@@ -18,7 +18,7 @@ use tokio::{sync::mpsc, time::timeout};
 use super::{Elector, KubeCluster, Leadership, LeasePlace, LeaseTimes, start_watches};
 use crate::engine::{Cluster, ClusterError, FINALIZER, Input, SecretData, SecretWrite, Target};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 async fn control_plane() -> &'static ControlPlane {
     let control_plane = ControlPlane::shared().await.unwrap();

@@ -190,15 +190,15 @@ impl Replica {
     }
 }
 
-/// Waits up to ten seconds.
+/// Waits up to half a minute: every suite of the store runs beside others.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut check: impl FnMut() -> F) {
-    for _ in 0..500 {
+    for _ in 0..1500 {
         if check().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("not within 10 s: {what}");
+    panic!("not within 30 s: {what}");
 }
 
 /// The jobs with this pool and clock.

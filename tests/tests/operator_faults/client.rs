@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_millis(25);
+/// How often a busy server is asked again.
+const BUSY: usize = 100;
 
 /// What a Secret holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,15 +33,23 @@ impl Credentials {
         Ok(Some(Self { id: other("client_id")?, secret, endpoint: other("token_endpoint")? }))
     }
 
-    /// Whether the server on this port gives a token for them. Anything but a token or a refusal of the client is an error.
+    /// Whether the server on this port gives a token for them. Anything but a token or a refusal of the client is an error; a 503
+    /// says nothing of the secret, so the server is asked again.
     pub(crate) async fn work_at(&self, port: u16) -> anyhow::Result<bool> {
         let mut url = url::Url::parse(&self.endpoint)?;
         let host = format!("{}:{}", url.host_str().context("host")?, url.port().context("port")?);
         url.set_host(Some("127.0.0.1"))?;
         url.set_port(Some(port)).ok();
         static HTTP: LazyLock<reqwest::Client> = LazyLock::new(http);
-        let request = HTTP.post(url).header("host", host).basic_auth(&self.id, Some(&self.secret));
-        let response = request.form(&[("grant_type", "client_credentials")]).send().await?;
+        let ask = || HTTP.post(url.clone()).header("host", &host).basic_auth(&self.id, Some(&self.secret));
+        let mut response = ask().form(&[("grant_type", "client_credentials")]).send().await?;
+        for _ in 0..BUSY {
+            if response.status() != 503 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            response = ask().form(&[("grant_type", "client_credentials")]).send().await?;
+        }
         let status = response.status().as_u16();
         ensure!([200, 400, 401, 404].contains(&status), "{status}: {}", response.text().await?);
         Ok(status == 200)
