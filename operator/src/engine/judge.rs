@@ -53,6 +53,19 @@ impl<C: Cluster> Engine<C> {
         }
     }
 
+    /// Has nothing more to say of the objects of a tenant that turns out to be another installation's: while it was missing, they
+    /// were nobody's.
+    pub(super) fn leave(&mut self, tenant: &str) {
+        for reference in self.index.of_tenant(tenant) {
+            if let Some(entry) = self.index.entries.get_mut(&reference) {
+                entry.facts = None;
+            }
+            for task in [Task::Status, Task::Secret, Task::Finalizer] {
+                self.tasks.cancel(&task(reference.clone()));
+            }
+        }
+    }
+
     fn judge_object(
         &mut self,
         tenant: &str,

@@ -50,7 +50,11 @@ impl<C: Cluster> Engine<C> {
     /// Reconciles one tenant.
     pub(super) async fn reconcile(&mut self, tenant: &str, loaded: Result<(), NotApplied>) -> Result<(), EngineError> {
         let mut resolved = desired(&self.index.world, tenant);
-        if !resolved.ours || self.pause(tenant) {
+        if !resolved.ours {
+            self.leave(tenant);
+            return Ok(());
+        }
+        if self.pause(tenant) {
             return Ok(());
         }
         self.keep_paused(tenant, &mut resolved);
