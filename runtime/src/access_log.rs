@@ -79,8 +79,16 @@ impl Budget {
     }
 }
 
-/// The path without what follows a `~sx` segment (in any spelling of it), and not longer than 256 characters.
+/// The first 256 characters of the path, without what follows a `~sx` segment (in any spelling of it). Cut before it is looked at:
+/// escapes of escapes take a pass for each layer, and a stranger chooses how many there are.
 pub(crate) fn redact(path: &str) -> Cow<'_, str> {
+    match path.char_indices().nth(MAX_PATH) {
+        Some((at, _)) => Cow::Owned(format!("{}…", without_secrets(&path[..at]))),
+        None => without_secrets(path),
+    }
+}
+
+fn without_secrets(path: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut cut = false;
     let mut hide = false;
@@ -97,11 +105,7 @@ pub(crate) fn redact(path: &str) -> Cow<'_, str> {
             hide = hide || marker;
         }
     }
-    let out = without_signature(if cut { Cow::Owned(out) } else { Cow::Borrowed(path) });
-    match out.char_indices().nth(MAX_PATH) {
-        Some((at, _)) => Cow::Owned(format!("{}…", &out[..at])),
-        None => out,
-    }
+    without_signature(if cut { Cow::Owned(out) } else { Cow::Borrowed(path) })
 }
 
 /// `~sx`, also percent-encoded in whole or part, any number of times: what a lenient peer might have sent.
@@ -154,7 +158,7 @@ fn decode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Budget, LINES_PER_SECOND, redact};
+    use super::{Budget, LINES_PER_SECOND, MAX_PATH, redact};
 
     #[test]
     fn tokens_in_paths_are_cut_out() {
@@ -176,6 +180,17 @@ mod tests {
             assert_eq!(redact(path), logged, "{path}");
         }
         assert_eq!(redact(&"é".repeat(300)).chars().count(), 257);
+        assert_eq!(redact(&format!("/~sx/{}", "T".repeat(300))), "/~sx/REDACTED…");
+    }
+
+    /// Decoding all of it would take minutes.
+    #[test]
+    fn layers_of_escapes_far_into_a_path_cost_nothing() {
+        let path = format!("/%{}", "25".repeat(500_000));
+        let begun = std::time::Instant::now();
+        assert_eq!(redact(&path).chars().count(), MAX_PATH + 1);
+        assert_eq!(redact(&format!("/a%3Fsx-k=K&sx-s={path}")), "/aREDACTED…");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(1), "{:?}", begun.elapsed());
     }
 
     #[test]
