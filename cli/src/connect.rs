@@ -7,7 +7,7 @@ use authly_runtime::{
     telemetry::{self, LogFormat},
 };
 use authly_secrets::{Kek, KekRing, KekSource};
-use authly_store::{ConnectOptions, Role, Store, StoreError};
+use authly_store::{Backoff, ConnectOptions, Role, Store, StoreError};
 use ipnet::IpNet;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +16,8 @@ use crate::args;
 
 /// The connections of a pool: the hot paths read from memory and write by group commit, so few are needed.
 const CONNECTIONS: u32 = 10;
-/// The pause between two tries of a database that is not there, or not migrated, yet.
-const PAUSE: Duration = Duration::from_secs(2);
+/// The pauses between two tries of a database that is not there, or not migrated, yet.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 /// Sets up logging.
 pub(crate) fn telemetry(options: &args::Telemetry) -> anyhow::Result<()> {
@@ -55,7 +55,7 @@ pub(crate) fn login(database: args::Database, role: Role) -> ConnectOptions {
 /// # Errors
 /// A login that must not be used: waiting would not help.
 pub(crate) async fn store(options: ConnectOptions, stop: &CancellationToken) -> anyhow::Result<Option<Store>> {
-    let mut said = String::new();
+    let (mut said, mut backoff) = (String::new(), Backoff::new(PAUSE.0, PAUSE.1));
     loop {
         let Some(connected) = stop.run_until_cancelled(Store::connect(options.clone())).await else { return Ok(None) };
         match connected {
@@ -69,7 +69,7 @@ pub(crate) async fn store(options: ConnectOptions, stop: &CancellationToken) -> 
             }
             Err(error) => return Err(error.into()),
         }
-        if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+        if stop.run_until_cancelled(tokio::time::sleep(backoff.pause())).await.is_none() {
             return Ok(None);
         }
     }

@@ -4,6 +4,8 @@
 //! known to be away. Never does: queries of its own, beyond those about the login.
 
 mod check;
+#[cfg(test)]
+mod tests;
 
 use std::{
     str::FromStr,
@@ -21,14 +23,14 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{Result, Role, StoreError, error::unavailable, history::Watched};
+use crate::{Backoff, Result, Role, StoreError, error::unavailable, history::Watched};
 
 /// How long a login may take: a busy machine needs its time for it. No request waits for so long.
 pub(crate) const LOGIN: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(1);
-/// The pause between two logins that fail while the store is away.
-const HOLD_OFF: Duration = Duration::from_millis(300);
+/// The pauses between two logins that fail while the store is away.
+const HOLD_OFF: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(1));
 
 /// Where and how to log in.
 #[derive(Clone)]
@@ -116,8 +118,16 @@ impl Store {
 
     /// The pool, unless the store is known to be away: then it fails at once.
     pub(crate) fn pool(&self) -> Result<PgPool> {
+        self.opened().map(|(pool, _)| pool)
+    }
+
+    /// The pool, and whether it has ever logged in: of the same one, for another may take its place meanwhile.
+    fn opened(&self) -> Result<(PgPool, Arc<AtomicBool>)> {
         let state = self.state();
-        if state.away { Err(unavailable("it did not answer a moment ago")) } else { Ok(state.pool.clone()) }
+        match state.away {
+            true => Err(unavailable("it did not answer a moment ago")),
+            false => Ok((state.pool.clone(), Arc::clone(&state.logged_in))),
+        }
     }
 
     /// Turns an error of a query into the store's, and remembers that the store is away.
@@ -150,15 +160,14 @@ impl Store {
         tokio::spawn(async move { old.close().await });
     }
 
-    /// A step that begins with a connection of the pool, for which a request does not wait long.
-    async fn patiently<T>(&self, pool: &PgPool, step: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    /// A step that begins with a connection of the pool, for which a request does not wait long. A pool that has logged in is busy,
+    /// or the machine is; whether the store is away is said by a query that it does not answer.
+    async fn patiently<T>(&self, logged_in: &AtomicBool, step: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
         let patience = if matches!(self.role(), Role::Server | Role::Gateway) { ACQUIRE } else { LOGIN };
         match tokio::time::timeout(patience, step).await {
             Ok(done) => done.map_err(|error| self.failed(error)),
             Err(_) => {
-                let used = pool.size() >= self.shared.max_connections && pool.num_idle() == 0;
-                let busy = used && self.state().logged_in.load(Ordering::Relaxed);
-                if !busy {
+                if !logged_in.load(Ordering::Relaxed) {
                     self.is_away();
                 }
                 Err(unavailable("no connection became free in time"))
@@ -168,8 +177,8 @@ impl Store {
 
     /// A connection of the pool.
     pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
-        let pool = self.pool()?;
-        self.patiently(&pool, pool.acquire()).await
+        let (pool, logged_in) = self.opened()?;
+        self.patiently(&logged_in, pool.acquire()).await
     }
 
     /// Runs a step with a limit of its own, whatever the network does.
@@ -186,21 +195,21 @@ impl Store {
     /// A transaction of one tenant: `BEGIN` and the setting travel in one message.
     pub(crate) async fn begin_tenant(&self, tenant: TenantId) -> Result<Tx> {
         let sql = format!("BEGIN; SET LOCAL authly.tenant = '{}'", tenant.0);
-        let pool = self.pool()?;
-        self.patiently(&pool, pool.begin_with(AssertSqlSafe(sql))).await
+        let (pool, logged_in) = self.opened()?;
+        self.patiently(&logged_in, pool.begin_with(AssertSqlSafe(sql))).await
     }
 
     /// A transaction that sees no tenant's rows by itself.
     pub(crate) async fn begin(&self) -> Result<Tx> {
-        let pool = self.pool()?;
-        self.patiently(&pool, pool.begin()).await
+        let (pool, logged_in) = self.opened()?;
+        self.patiently(&logged_in, pool.begin()).await
     }
 
     /// A consistent view of the whole store.
     pub(crate) async fn begin_snapshot(&self) -> Result<Tx> {
         let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let pool = self.pool()?;
-        self.patiently(&pool, pool.begin_with(sql)).await
+        let (pool, logged_in) = self.opened()?;
+        self.patiently(&logged_in, pool.begin_with(sql)).await
     }
 
     /// What this process knows of the store's history.
@@ -257,6 +266,7 @@ fn open(options: &PgConnectOptions, max_connections: u32) -> (PgPool, Arc<Atomic
 
 /// Logs in until it succeeds: then the store is back, and the pool has its first connection.
 async fn log_in(shared: Weak<Shared>, pool: PgPool) {
+    let mut backoff = Backoff::new(HOLD_OFF.0, HOLD_OFF.1);
     loop {
         let outcome = pool.acquire().await;
         let Some(shared) = shared.upgrade() else { return };
@@ -270,6 +280,6 @@ async fn log_in(shared: Weak<Shared>, pool: PgPool) {
             Err(_) => {}
         }
         drop(shared);
-        tokio::time::sleep(HOLD_OFF).await;
+        tokio::time::sleep(backoff.pause()).await;
     }
 }

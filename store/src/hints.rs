@@ -12,15 +12,15 @@ use sqlx::{
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::Store;
+use crate::{Backoff, Store};
 
 /// The feed has a new revision.
 pub(crate) const FEED: &str = "authly_feed";
 /// A replica has passed a revision.
 pub(crate) const REPLICAS: &str = "authly_replicas";
 
-/// Between two tries to listen.
-const RETRY: Duration = Duration::from_secs(5);
+/// Between two tries to listen: polling does without.
+const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
 
 /// Hints of one kind, on a connection of their own that ends with this value.
 #[derive(Debug)]
@@ -51,11 +51,14 @@ pub(crate) async fn give(connection: &mut PgConnection, channel: &str) -> sqlx::
 }
 
 async fn run(options: PgConnectOptions, channel: &'static str, notify: &Notify) {
+    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
     loop {
-        if let Err(error) = forward(&options, channel, notify).await {
-            tracing::debug!(%error, channel, "no hints; polling goes on");
+        match forward(&options, channel, notify).await {
+            // It listened until the connection was lost.
+            Ok(()) => backoff.reset(),
+            Err(error) => tracing::debug!(%error, channel, "no hints; polling goes on"),
         }
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(backoff.pause()).await;
     }
 }
 

@@ -10,6 +10,7 @@
 // `store/prepare` migrates a database first; only then can the queries below be checked.
 #![cfg(not(feature = "bootstrap"))]
 
+mod backoff;
 mod committer;
 mod connect;
 mod ephemeral;
@@ -33,6 +34,7 @@ mod time;
 mod uses;
 pub mod verify;
 
+pub use backoff::Backoff;
 pub use committer::{Committer, CommitterStats, Limits};
 pub use connect::{ConnectOptions, Store};
 pub use error::{Claim, Conflict, Result, StoreError};

@@ -17,10 +17,10 @@ use super::{
     record::Record,
     spool::Spool,
 };
-use crate::Store;
+use crate::{Backoff, Store};
 
-/// How often the store is probed while it is away.
-const PROBE: Duration = Duration::from_millis(100);
+/// The pauses between two probes of a store that is away.
+const PROBE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
 /// How often counters of past minutes are looked for.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -106,6 +106,7 @@ impl Writer {
     }
 
     async fn wait_until_up(&mut self, queue: &mut Queue, cancel: &CancellationToken) {
+        let mut backoff = Backoff::new(PROBE.0, PROBE.1);
         while !self.line.probe().await {
             self.spool.tick(false);
             let mut report = Report::default();
@@ -113,7 +114,7 @@ impl Writer {
             self.spool.give_back(report.returned);
             tokio::select! {
                 () = cancel.cancelled() => return,
-                () = tokio::time::sleep(PROBE) => {}
+                () = tokio::time::sleep(backoff.pause()) => {}
             }
         }
         tracing::info!("the store is back: events are written");
