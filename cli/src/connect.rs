@@ -16,6 +16,8 @@ use crate::args;
 
 /// The connections of a pool: the hot paths read from memory and write by group commit, so few are needed.
 const CONNECTIONS: u32 = 10;
+/// Of the management listener: probes and scrapers are few, and what they leave are the file descriptors of the others.
+const MANAGEMENT_CONNECTIONS: usize = 64;
 /// The pauses between two tries of a database that is not there, or not migrated, yet.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
@@ -98,7 +100,8 @@ impl Management {
         let (health, metrics, end) = (Health::new(), Metrics::new(), CancellationToken::new());
         let listener = Listener::bind(address).await?;
         let router = management::router(health.clone(), metrics.clone());
-        let options = ServeOptions::new("management", &metrics);
+        let mut options = ServeOptions::new("management", &metrics);
+        options.limits.connections = MANAGEMENT_CONNECTIONS;
         let ended = end.clone();
         let task = tokio::spawn(async move {
             serve(listener, router, options, ended).await;

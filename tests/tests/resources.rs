@@ -126,6 +126,22 @@ async fn file_descriptors_run_out_for_strangers_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_management_listener_takes_few_connections() {
+    let dev = Dev::quickstart().await.unwrap();
+    let server = Server { dev: &dev, http: http(), replica: Replica::server(&dev, "server").await.unwrap() };
+    let mut connections = slow_connections(server.replica.management, 200).await;
+    let mut held: Vec<TcpStream> = connections.iter_mut().filter_map(|(stream, _)| stream.take()).collect();
+    let start = Instant::now();
+    // Sooner than those that it holds are cut for their slowness.
+    while held.len() > 64 {
+        assert!(start.elapsed() < 8 * SECOND, "{} are held", held.len());
+        tokio::time::sleep(SECOND / 5).await;
+        trickle(&mut held).await;
+    }
+    assert_eq!(server.status(server.token()).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_big_is_refused_and_nothing_else() {
     let dev = Dev::quickstart().await.unwrap();
     // A connection that was closed on what is too big is not used again.
