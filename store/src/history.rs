@@ -15,6 +15,9 @@ use uuid::Uuid;
 
 use crate::{Result, Store, StoreError, error::unavailable, scope::PlatformScope, time::PgTime};
 
+/// Which history of the store a connection leads to; `None` where nobody judges it.
+pub(crate) type Incarnation = Option<Uuid>;
+
 /// What a process knows of the history.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
@@ -40,16 +43,23 @@ impl Watched {
         *self.state() = State::Judged(mark);
     }
 
-    /// Whether a connection, fresh from its login, leads to the history that is served from. A server that runs loses nothing, so
-    /// this holds as long as the connection does.
-    pub(crate) async fn check(&self, scope: &PlatformScope, connection: &mut PgConnection) -> Result<()> {
+    /// Whether a connection that was checked may still be written to: not once its history is in doubt, or another is served from.
+    pub(crate) fn accepts(&self, incarnation: Incarnation) -> bool {
+        match &*self.state() {
+            State::Unwatched => incarnation.is_none(),
+            State::Judged(mark) => mark.is_some_and(|mark| Some(mark.incarnation) == incarnation),
+        }
+    }
+
+    /// The history that a connection, fresh from its login, leads to, if it is the one that is served from.
+    pub(crate) async fn check(&self, scope: &PlatformScope, connection: &mut PgConnection) -> Result<Incarnation> {
         let mark = match *self.state() {
-            State::Unwatched => return Ok(()),
+            State::Unwatched => return Ok(None),
             State::Judged(mark) => mark,
         };
         let mark = mark.ok_or_else(|| unavailable("its history is not judged yet"))?;
         match mark.continues_in(&look(scope, connection, Some(&mark.beat)).await?) {
-            true => Ok(()),
+            true => Ok(Some(mark.incarnation)),
             false => Err(unavailable("it may have been restored: its history is being judged")),
         }
     }
@@ -94,21 +104,18 @@ pub(crate) async fn beat(_: &PlatformScope, conn: &mut PgConnection, incarnation
     Ok(Beat { number: row.beat, at: row.at.0 })
 }
 
-/// Raises the epoch of every tenant, unless it was raised since this incarnation; whether it was done. `fence` leaders too, where
-/// what they remember of the store may be gone.
+/// Raises the epoch of every tenant, unless it was raised since this incarnation. `fence` leaders too, where what they remember of the
+/// store may be gone.
 pub(crate) async fn raise(
     _: &PlatformScope,
     conn: &mut PgConnection,
     incarnation: Option<Uuid>,
     fence: bool,
-) -> Result<bool> {
-    let raised = sqlx::query_scalar!(
-        r#"-- roles: server, gateway, jobs
-        SELECT raise_store_epoch($1, $2) AS "raised!""#,
-        incarnation,
-        fence
-    );
-    Ok(raised.fetch_one(conn).await?)
+) -> Result<()> {
+    sqlx::query!("-- roles: server, gateway, jobs\nSELECT raise_store_epoch($1, $2) AS raised", incarnation, fence)
+        .fetch_one(conn)
+        .await?;
+    Ok(())
 }
 
 impl Store {

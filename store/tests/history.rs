@@ -10,7 +10,8 @@ use std::time::Duration;
 use authly_model::{audit::EventKind, ids::TenantId};
 use authly_store::{ReplicaRole, Role, StoreError};
 use serde_json::json;
-use support::{Database, Replica, eventually, new_tenant, proxy::Proxy};
+use sqlx::{Connection, Executor, PgConnection};
+use support::{Database, Replica, audit::verified, eventually, new_tenant, proxy::Proxy};
 
 /// The newest is one that its replica may not have seen yet.
 const LOSE_BEATS: &str = "delete from store_history where beat >= (select max(beat) - 1 from store_history)";
@@ -174,4 +175,84 @@ async fn nothing_is_written_to_a_store_whose_history_was_not_judged() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// The records that a chain went on from may be forgotten, and the writer too: in another history another writer begins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_chain_goes_on_in_another_history() {
+    for (how, forget, kept) in [
+        ("the last record", "delete from audit_event where seq = 2", 1),
+        ("the writer", "delete from audit_event; delete from audit_writer", 0),
+    ] {
+        let db = Database::new().await;
+        let leader = db.leader("default").await;
+        let (id, _) = new_tenant(&leader, "acme").await;
+        let gateway = db.live(ReplicaRole::Gateway).await;
+        // Its connection lives on: nothing but the judgement tells it.
+        let (committer, _stop) = gateway.committer();
+        let record = async || committer.record(&gateway.scope(id), EventKind::UrlUsed, json!({})).await;
+        for _ in 0..2 {
+            record().await.unwrap();
+        }
+        eventually("beats go on", || async { newest_beat(&db).await > 2 }).await;
+        db.execute(&format!("{forget}; {LOSE_BEATS}")).await;
+        eventually("the epoch is served", || async { served(&gateway, id) > 0 }).await;
+        eventually("it is written again", || async { record().await.is_ok() }).await;
+        assert_eq!(verified(&db, id).await.len(), kept + 1, "{how}: every chain is whole");
+        assert_eq!(db.count("select count(*) from audit_writer").await, kept as i64 + 1, "{how}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beats_that_are_due_to_go_go_in_small_numbers() {
+    let db = Database::new().await;
+    // The next beat is number 5040, and 1440 are older than the hour that is kept.
+    db.execute(
+        "insert into store_history select n, h.at - interval '2 hours', h.incarnation, h.raised_at, h.system_identifier, h.timeline
+             from store_history h, generate_series(2, 1440) n;
+         insert into store_history select 5039, at, incarnation, raised_at, system_identifier, timeline from store_history where beat = 1;
+         update store_history set at = at - interval '2 hours' where beat = 1",
+    )
+    .await;
+    let _gateway = db.live(ReplicaRole::Gateway).await;
+    eventually("the oldest go", || async { db.count("select min(beat) from store_history").await > 1 }).await;
+    assert_eq!(db.count("select min(beat) from store_history").await, 241);
+}
+
+/// Lock order everywhere: the leader's epoch, then tenants.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn raising_the_epoch_waits_for_a_leader_that_is_writing() {
+    let db = Database::new().await;
+    let leader = db.leader("default").await;
+    new_tenant(&leader, "acme").await;
+    let mut writing = db.look().await;
+    let mut tx = writing.begin().await.unwrap();
+    tx.execute("select epoch from leader_epoch for share").await.unwrap();
+    let store = db.store(Role::Jobs).await;
+    let raising = tokio::spawn(async move { store.raise_store_epoch().await });
+    eventually("it waits for the leader", || async {
+        db.count("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%raise_store_epoch(%'")
+            .await
+            > 0
+    })
+    .await;
+    tx.execute("update tenant set spec = spec").await.unwrap();
+    tx.commit().await.unwrap();
+    raising.await.unwrap().unwrap();
+    assert!(epoch(&db).await > 0);
+}
+
+/// Otherwise whoever steals a gateway's password ends every counted URL, and every leader, as often as it likes.
+#[tokio::test]
+async fn only_jobs_raise_the_epoch_without_naming_the_history() {
+    let db = Database::new().await;
+    for role in Role::ALL {
+        let mut connection = PgConnection::connect(&db.url(role, None)).await.unwrap();
+        connection.execute("set search_path = authly").await.unwrap();
+        let raised = connection.execute("select raise_store_epoch(null, true)").await;
+        let code = raised.as_ref().err().and_then(|e| e.as_database_error()?.code().map(|code| code.into_owned()));
+        let expected = if role == Role::Jobs { None } else { Some("42501") };
+        assert_eq!(code.as_deref(), expected, "{role}: {raised:?}");
+    }
+    assert_eq!(db.count("select count(distinct incarnation) from store_history").await, 2);
 }

@@ -118,6 +118,10 @@ async fn commit_part(line: &mut Line, chains: &mut Chains, part: &[Record], now:
                 // Without an unclear attempt this cannot be ours: leave the chain.
                 return end(chains, true, Part::Away("a record was there already".into()));
             }
+            // The records that the chains go on from may be gone, and so may the writers: others begin there.
+            Err(Failure::AnotherHistory) => {
+                return end(chains, true, Part::Away("another history of it has begun".into()));
+            }
             Err(Failure::Refused(error)) => return end(chains, unclear, Part::Refused(error)),
             Err(Failure::Retry(why)) => why,
             Err(Failure::Unclear(why)) => {

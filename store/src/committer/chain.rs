@@ -1,7 +1,7 @@
 //! The chains of one writer boot: one per tenant, gapless numbers from 1, each link over the previous one.
 //!
-//! A number is used again only after a definite answer that it was not written. After an unclear one the writer takes
-//! a new id: its chains end where they end, whole either way, and new ones begin.
+//! A number is used again only after a definite answer that it was not written. After an unclear one, or in another history of
+//! the store, the writer takes a new id: its chains end where they end, whole either way, and new ones begin.
 
 use std::{collections::HashMap, sync::Arc};
 

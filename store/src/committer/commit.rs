@@ -15,7 +15,13 @@ use super::{
     record::{Outcome, Record},
     sql,
 };
-use crate::{Result, StoreError, connect::LOGIN, error::sqlstate, history::Watched, scope::PlatformScope};
+use crate::{
+    Result, StoreError,
+    connect::LOGIN,
+    error::sqlstate,
+    history::{Incarnation, Watched},
+    scope::PlatformScope,
+};
 
 /// How long a probe waits for the login that it began, or that goes on.
 const PROBE: Duration = Duration::from_millis(500);
@@ -36,40 +42,58 @@ pub(super) enum Failure {
     Retry(String),
     /// Try again; whether this attempt is written is unknown.
     Unclear(String),
+    /// Nothing of this attempt is written, and what the chains go on from may be gone.
+    AnotherHistory,
 }
+
+/// A connection, and the history that it leads to.
+type Connected = (PgConnection, Incarnation);
 
 /// The writer's connection: its own, so that no queue of requests delays a commit.
 pub(super) struct Line {
     options: PgConnectOptions,
     watched: Arc<Watched>,
-    connection: Option<PgConnection>,
+    connection: Option<Connected>,
     /// A login outlives the attempt that began it: a busy machine needs more time for one than an attempt has.
-    login: Option<JoinHandle<sqlx::Result<PgConnection>>>,
+    login: Option<JoinHandle<sqlx::Result<Connected>>>,
+    /// The history that the chains are written in, once they are.
+    chains_of: Option<Incarnation>,
     scope: PlatformScope,
 }
 
 impl Line {
     pub(super) fn new(options: PgConnectOptions, watched: Arc<Watched>) -> Self {
-        Self { options, watched, connection: None, login: None, scope: PlatformScope(()) }
+        Self { options, watched, connection: None, login: None, chains_of: None, scope: PlatformScope(()) }
     }
 
-    async fn connect(&mut self) -> sqlx::Result<PgConnection> {
-        if let Some(connection) = self.connection.take() {
-            return Ok(connection);
+    /// A connection to the history that is served from: it may be another by now than when this one logged in.
+    async fn connect(&mut self) -> sqlx::Result<Connected> {
+        if let Some(connected) = self.connection.take().filter(|(_, of)| self.watched.accepts(*of)) {
+            return Ok(connected);
         }
         let login =
             self.login.get_or_insert_with(|| tokio::spawn(log_in(self.options.clone(), Arc::clone(&self.watched))));
         let outcome = login.await;
         self.login = None;
-        outcome.unwrap_or_else(|_| Err(sqlx::Error::Protocol("the login was interrupted".into())))
+        let connected = outcome.unwrap_or_else(|_| Err(sqlx::Error::Protocol("the login was interrupted".into())))?;
+        // It may have waited here since an attempt that was given up.
+        match self.watched.accepts(connected.1) {
+            true => Ok(connected),
+            false => Err(sqlx::Error::Protocol("another history of the store is served from".into())),
+        }
+    }
+
+    /// Whether the chains may go on in this history; the next ones will.
+    fn may_go_on(&mut self, incarnation: Incarnation) -> bool {
+        self.chains_of.replace(incarnation).is_none_or(|before| before == incarnation)
     }
 
     /// Whether the store answers.
     pub(super) async fn probe(&mut self) -> bool {
-        let Ok(Ok(mut connection)) = tokio::time::timeout(PROBE, self.connect()).await else { return false };
-        let alive = matches!(tokio::time::timeout(LOGIN, connection.ping()).await, Ok(Ok(())));
+        let Ok(Ok(mut connected)) = tokio::time::timeout(PROBE, self.connect()).await else { return false };
+        let alive = matches!(tokio::time::timeout(LOGIN, connected.0.ping()).await, Ok(Ok(())));
         if alive {
-            self.connection = Some(connection);
+            self.connection = Some(connected);
         }
         alive
     }
@@ -90,6 +114,7 @@ impl Line {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Error::Store(error))) => Err(Failure::Refused(error)),
             Ok(Err(Error::Sql(error))) => Err(failure(&error, committing)),
+            Ok(Err(Error::AnotherHistory)) => Err(Failure::AnotherHistory),
             Err(_) if committing => Err(Failure::Unclear("the commit was not answered in time".into())),
             Err(_) => Err(Failure::Retry("it did not answer in time".into())),
         }
@@ -104,7 +129,11 @@ impl Line {
         committing: &mut bool,
     ) -> Result<(), Error> {
         // Whatever fails below drops the connection, and with it the transaction.
-        let mut connection = self.connect().await?;
+        let (mut connection, incarnation) = self.connect().await?;
+        if !self.may_go_on(incarnation) {
+            self.connection = Some((connection, incarnation));
+            return Err(Error::AnotherHistory);
+        }
         let effects = Effects::of(batch);
         let writers = chains.unregistered(batch);
         let by = (chains.writer, at);
@@ -144,18 +173,18 @@ impl Line {
             *committing = true;
             tx.commit().await?;
         }
-        self.connection = Some(connection);
+        self.connection = Some((connection, incarnation));
         Ok(())
     }
 }
 
 /// Logs in, and makes sure that this is the store whose history is served from: a restored one may have forgotten uses.
-async fn log_in(options: PgConnectOptions, watched: Arc<Watched>) -> sqlx::Result<PgConnection> {
+async fn log_in(options: PgConnectOptions, watched: Arc<Watched>) -> sqlx::Result<Connected> {
     let login = async {
         let mut connection = PgConnection::connect_with(&options).await?;
         let checked = watched.check(&PlatformScope(()), &mut connection).await;
-        checked.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
-        Ok(connection)
+        let incarnation = checked.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
+        Ok((connection, incarnation))
     };
     let limited = tokio::time::timeout(LOGIN, login);
     limited.await.unwrap_or_else(|_| Err(sqlx::Error::Protocol("no connection in time".into())))
@@ -164,6 +193,7 @@ async fn log_in(options: PgConnectOptions, watched: Arc<Watched>) -> sqlx::Resul
 enum Error {
     Store(StoreError),
     Sql(sqlx::Error),
+    AnotherHistory,
 }
 
 impl From<sqlx::Error> for Error {
