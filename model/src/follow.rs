@@ -130,6 +130,8 @@ impl Mark {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Follower {
     known: Option<(Mark, Position)>,
+    /// Something else is served than what is known, or about to be.
+    loading: bool,
 }
 
 impl Follower {
@@ -139,10 +141,10 @@ impl Follower {
         self.known.as_ref().map(|(mark, _)| mark)
     }
 
-    /// What is served, and may be acknowledged: nothing older than this.
+    /// What is served, and may be acknowledged: nothing older than this. `None` while it changes.
     #[must_use]
     pub fn position(&self) -> Option<&Position> {
-        self.known.as_ref().map(|(_, position)| position)
+        self.known.as_ref().filter(|_| !self.loading).map(|(_, position)| position)
     }
 
     /// What to do with what a poll saw.
@@ -160,6 +162,8 @@ impl Follower {
         let same = mark.incarnation == history.incarnation;
         match (history.kept, same) {
             (true, true) if !seen.heads.covers(position) => Step::Raise(Reason::FeedWentBack),
+            // Interrupted: some of what is served is newer than the position, which no longer says what to load.
+            (true, true) if self.loading => Step::Everything,
             (true, true) if seen.heads == *position => Step::Stay,
             (true, true) if reaches(position, &seen.pruned) => Step::Changes,
             (true, _) => Step::Everything,
@@ -175,12 +179,18 @@ impl Follower {
     /// that has the beat has that, too.
     pub fn serves(&mut self, mark: Mark, position: Position) {
         self.known = Some((mark, position));
+        self.loading = false;
     }
 
-    /// What is known belongs to another history, or what is served is about to: before anything else is served than what was known,
-    /// so that who is interrupted on the way does not take the one for the other.
+    /// Before anything else is served than what is known, so that who is interrupted on the way does not take the one for the other.
+    /// The mark stays: what the store had at its beat it must still have.
+    pub fn loads(&mut self) {
+        self.loading = true;
+    }
+
+    /// What is known belongs to another history.
     pub fn forget(&mut self) {
-        self.known = None;
+        *self = Self::default();
     }
 }
 
@@ -217,6 +227,27 @@ mod tests {
         assert_eq!(follower.step(&seen(1, 9_999)), Step::Everything, "fresh from its migration");
         follower.serves(seen(9, 0).history.mark(), Position([5; SHARDS]));
         assert_eq!(follower.step(&seen(9, 9_999)), Step::Stay, "what it remembers is there");
+    }
+
+    #[test]
+    fn who_is_interrupted_while_it_loads_remembers_its_beat_and_loads_everything() {
+        let mut follower = Follower::default();
+        follower.loads();
+        assert_eq!(follower.step(&seen(9, 61)), Step::Raise(Reason::Silence), "there is nothing to remember yet");
+        let mark = seen(9, 0).history.mark();
+        follower.serves(mark, Position([5; SHARDS]));
+        follower.loads();
+        assert_eq!((follower.position(), follower.mark()), (None, Some(&mark)));
+        assert_eq!(follower.step(&seen(9, 61)), Step::Everything, "a silence is explained by what it remembers");
+        let mut restored = seen(9, 0);
+        restored.history.kept = false;
+        assert_eq!(follower.step(&restored), Step::Raise(Reason::BeatLost));
+        restored.history.kept = true;
+        restored.heads = Position([4; SHARDS]);
+        assert_eq!(follower.step(&restored), Step::Raise(Reason::FeedWentBack));
+        follower.serves(mark, Position([5; SHARDS]));
+        assert_eq!(follower.step(&seen(9, 0)), Step::Stay);
+        assert_eq!(follower.position(), Some(&Position([5; SHARDS])));
     }
 
     #[test]

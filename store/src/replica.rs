@@ -73,13 +73,13 @@ pub struct LoadFailure {
     pub message: String,
 }
 
-/// Records the position and renews the lease: 10 s of the database's time. A position that `moved` is a hint for the operator.
+/// Records the position and renews the lease: 10 s of the database's time. A position that is `awaited` is a hint for the operator.
 pub(crate) async fn acknowledge(
     connection: &mut PgConnection,
     replica: ReplicaIdentity,
     position: &Position,
     failures: &[LoadFailure],
-    moved: bool,
+    awaited: bool,
 ) -> Result<()> {
     let failures = serde_json::to_value(failures).map_err(|e| StoreError::Refused(e.to_string()))?;
     sqlx::query!(
@@ -89,7 +89,7 @@ pub(crate) async fn acknowledge(
         replica.role.as_str(),
         &position.0[..],
         failures,
-        moved,
+        awaited,
         hints::REPLICAS
     )
     .fetch_one(connection)

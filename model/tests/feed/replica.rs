@@ -107,7 +107,7 @@ impl Replica {
             }
             Stage::Looked(seen) => self.judge(seen, store, now, chance),
             Stage::Read { seen, all, rows } => {
-                self.follower.forget();
+                self.follower.loads();
                 if all {
                     self.served = vec![0; TENANTS];
                 }

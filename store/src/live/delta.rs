@@ -1,6 +1,6 @@
 //! What changed since a position of the feed, and reading it again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use authly_model::ids::TenantId;
 use jiff::Timestamp;
@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
+    Snapshot,
     build::Rows,
     load::{self, Changed, Revoked},
 };
@@ -16,6 +17,8 @@ use crate::{Result, UrlRevocation, scope::PlatformScope};
 /// What to read again.
 pub(super) struct Delta {
     pub(super) all: bool,
+    /// Something that a manifest declares may have changed: the operator waits for the position. Nobody waits for a revocation's.
+    pub(super) declared: bool,
     tenants: BTreeSet<Uuid>,
     pub(super) clients: Vec<(TenantId, String)>,
     tokens: Vec<(Uuid, String)>,
@@ -29,14 +32,40 @@ pub(super) struct Revocations {
     pub(super) urls: Vec<(TenantId, UrlRevocation)>,
 }
 
+impl Revocations {
+    /// From now on the tenants of the snapshot refuse what was revoked.
+    pub(super) fn add_to(&self, snapshot: &Snapshot) {
+        let mut of: BTreeMap<TenantId, (Vec<_>, Vec<_>)> = BTreeMap::new();
+        for (tenant, jti, expires_at) in &self.tokens {
+            of.entry(*tenant).or_default().0.push((jti.clone(), *expires_at));
+        }
+        for (tenant, url) in &self.urls {
+            of.entry(*tenant).or_default().1.push(url.clone());
+        }
+        for (tenant, (tokens, urls)) in of {
+            if let Some(live) = snapshot.tenant(tenant) {
+                live.revocations.add(tokens, urls);
+            }
+        }
+    }
+}
+
 impl Delta {
     pub(super) const fn everything() -> Self {
-        Self { all: true, tenants: BTreeSet::new(), clients: Vec::new(), tokens: Vec::new(), urls: Vec::new() }
+        Self {
+            all: true,
+            declared: true,
+            tenants: BTreeSet::new(),
+            clients: Vec::new(),
+            tokens: Vec::new(),
+            urls: Vec::new(),
+        }
     }
 
     pub(super) fn of(changes: Vec<Changed>) -> Self {
-        let mut delta = Self { all: false, ..Self::everything() };
+        let mut delta = Self { all: false, declared: false, ..Self::everything() };
         for Changed { tenant, kind, key } in changes {
+            delta.declared |= !matches!(kind.as_str(), "token_revocation" | "url_revocation");
             match kind.as_str() {
                 "client" => delta.clients.push((tenant, key)),
                 "token_revocation" => delta.tokens.push((tenant.0, key)),

@@ -28,10 +28,13 @@ use super::{
     load::{self, Heads},
 };
 use crate::{
-    Hints, LoadFailure, Result, connect::LOGIN, error::unavailable, hints, history, replica, scope::PlatformScope,
+    Backoff, Hints, LoadFailure, Result, connect::LOGIN, error::unavailable, hints, history, replica,
+    scope::PlatformScope,
 };
 
 const INTERVAL: Duration = Duration::from_millis(200);
+/// The longest pause after polls that failed.
+const FAILED: Duration = Duration::from_secs(1);
 /// Between two polls that hints ask for.
 const HINTED: Duration = Duration::from_millis(20);
 /// Looking at the heads, acknowledging.
@@ -59,7 +62,10 @@ struct Poller {
     generation: u64,
     /// Tenants that cannot be read and have no last good row.
     unloaded: BTreeMap<TenantId, (ObjectRef, String)>,
-    acknowledged: Option<(Position, Vec<LoadFailure>, Instant)>,
+    /// What was written last, and when.
+    acknowledged: Option<(Vec<LoadFailure>, Instant)>,
+    /// The operator waits for the position, which is not written yet.
+    awaited: bool,
     pruned: Instant,
 }
 
@@ -73,11 +79,13 @@ pub(super) async fn run(live: Arc<Live>, mut nudged: mpsc::Receiver<oneshot::Sen
         generation: 0,
         unloaded: BTreeMap::new(),
         acknowledged: None,
+        awaited: true,
         pruned: Instant::now(),
     };
     let hints = Hints::listen(&poller.live.store, hints::FEED);
     let mut next = tokio::time::Instant::now();
     let mut soon = next;
+    let mut backoff = Backoff::new(INTERVAL, FAILED);
     loop {
         let hinted = async {
             hints.next().await;
@@ -96,6 +104,10 @@ pub(super) async fn run(live: Arc<Live>, mut nudged: mpsc::Receiver<oneshot::Sen
         let now = tokio::time::Instant::now();
         (soon, next) = (now + HINTED, now + INTERVAL);
         let ok = poller.poll().await;
+        match ok {
+            true => backoff.reset(),
+            false => next = tokio::time::Instant::now() + backoff.pause(),
+        }
         for answer in waiting {
             let _ = answer.send(ok);
         }
@@ -168,6 +180,7 @@ impl Poller {
         tx.commit().await?;
         self.follower.forget();
         self.acknowledged = None;
+        self.awaited = true;
         Ok(())
     }
 
@@ -191,9 +204,10 @@ impl Poller {
         let revoked = delta.revocations(&self.scope, &mut view, &new, self.live.clock.now()).await?;
         let clients = self.live.clients.reload(&self.scope, &mut view, &delta.clients).await?;
         view.rollback().await?;
-        self.follower.forget();
+        self.follower.loads();
+        self.awaited |= delta.declared;
         // At once, for the tenants that are known: compiling what else changed may take its time.
-        add(&known, &revoked);
+        revoked.add_to(&known);
         self.apply(&seen.heads, delta, Loaded { rows, revoked, clients }).await?;
         // Newer than all that was read: a store that has it has that, too.
         let beat = history::beat(&self.scope, connection, history.incarnation, true).await?;
@@ -227,7 +241,7 @@ impl Poller {
         } else {
             last.moved(position.clone())
         };
-        add(&next, &revoked);
+        revoked.add_to(&next);
         // Clients change before the position moves: "I serve nothing older than this" includes them.
         if delta.all {
             self.live.clients.clear()
@@ -238,16 +252,17 @@ impl Poller {
         Ok(())
     }
 
+    /// A position that only revocations moved is written with the next renewal: they come by the hundred, and every replica hears of
+    /// each.
     async fn acknowledge(&mut self, connection: &mut PgConnection) -> Result<()> {
         let Some(position) = self.follower.position() else { return Ok(()) };
         let failures = self.failures();
-        let current = self.acknowledged.as_ref().is_some_and(|(acknowledged, reported, at)| {
-            acknowledged == position && *reported == failures && at.elapsed() < RENEW
-        });
-        if !current {
-            let moved = self.acknowledged.as_ref().is_none_or(|(acknowledged, ..)| acknowledged != position);
-            replica::acknowledge(connection, self.live.replica, position, &failures, moved).await?;
-            self.acknowledged = Some((position.clone(), failures, Instant::now()));
+        let last = self.acknowledged.as_ref();
+        let current = last.is_some_and(|(reported, at)| *reported == failures && at.elapsed() < RENEW);
+        if self.awaited || !current {
+            replica::acknowledge(connection, self.live.replica, position, &failures, self.awaited).await?;
+            self.acknowledged = Some((failures, Instant::now()));
+            self.awaited = false;
         }
         Ok(())
     }
@@ -267,21 +282,6 @@ impl Poller {
         failures.sort_by(|a, b| (a.tenant, &a.object).cmp(&(b.tenant, &b.object)));
         failures.truncate(replica::MAX_FAILURES);
         failures
-    }
-}
-
-fn add(snapshot: &Snapshot, revoked: &Revocations) {
-    let mut of: BTreeMap<TenantId, (Vec<_>, Vec<_>)> = BTreeMap::new();
-    for (tenant, jti, expires_at) in &revoked.tokens {
-        of.entry(*tenant).or_default().0.push((jti.clone(), *expires_at));
-    }
-    for (tenant, url) in &revoked.urls {
-        of.entry(*tenant).or_default().1.push(url.clone());
-    }
-    for (tenant, (tokens, urls)) in of {
-        if let Some(live) = snapshot.tenant(tenant) {
-            live.revocations.add(tokens, urls);
-        }
     }
 }
 
