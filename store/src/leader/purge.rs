@@ -8,15 +8,16 @@ use authly_model::{
 };
 use jiff::Timestamp;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{LIMIT, Leader, apply::json, tenant};
 use crate::{Result, StoreError, feed, scope::PlatformScope, time::PgTime};
 
 impl Leader {
-    /// The tombstoned tenants that may be purged now.
+    /// The tombstoned tenants that may be purged now. One whose spec cannot be read stays.
     ///
     /// # Errors
-    /// `Unavailable`, `Damaged`.
+    /// `Unavailable`.
     pub async fn purgeable(&self, now: Timestamp) -> Result<Vec<(TenantId, String)>> {
         let query = sqlx::query!(
             r#"-- roles: server, gateway, operator
@@ -27,8 +28,11 @@ impl Leader {
         let read = async { query.fetch_all(&self.store.pool()?).await.map_err(|e| self.store.failed(e)) };
         let mut due = Vec::new();
         for row in self.store.within(LIMIT, read).await? {
-            if stored(row.spec, &row.name)?.is_purge_due(row.tombstoned_at.0, now) {
-                due.push((TenantId(row.id), row.name));
+            match stored(row.spec, &row.name) {
+                Ok(spec) if spec.is_purge_due(row.tombstoned_at.0, now) => due.push((TenantId(row.id), row.name)),
+                Ok(_) => {}
+                // The others go all the same.
+                Err(error) => tracing::warn!(%error, "whether a deleted tenant is due to be purged cannot be read"),
             }
         }
         Ok(due)
@@ -69,7 +73,8 @@ async fn purge(tx: &mut PgConnection, installation: &str, id: TenantId, now: Tim
     }
     declared(tx, id).await?;
     keys(tx, id).await?;
-    let nameless = spec.purged(format!("purged-{id}"));
+    // Random, so that no manifest can have taken it, or guess it: the id is known to whoever read the tenant's status.
+    let nameless = spec.purged(format!("purged-{}", Uuid::new_v4()));
     let hash = spec_hash(&nameless).map_err(|e| StoreError::Damaged(e.to_string()))?;
     sqlx::query!(
         r#"-- roles: operator
