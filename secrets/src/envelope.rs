@@ -102,11 +102,6 @@ impl Keyring {
         Self(std::iter::once(active).chain(older).collect())
     }
 
-    /// The ids of the keys.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(EnvelopeKey::id)
-    }
-
     /// The key that seals.
     pub(crate) fn active(&self) -> Result<&EnvelopeKey> {
         self.0.first().ok_or(SecretsError::BadKey("encryption"))

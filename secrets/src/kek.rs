@@ -75,12 +75,6 @@ impl KekRing {
         Self(Keyring::new(active.0, older.into_iter().map(|kek| kek.0)))
     }
 
-    /// The ids of all keys, that of the active one first.
-    #[must_use]
-    pub fn ids(&self) -> Vec<&str> {
-        self.0.ids().collect()
-    }
-
     /// The id of the key that wraps.
     ///
     /// # Errors

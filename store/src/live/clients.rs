@@ -199,6 +199,8 @@ impl Clients {
     pub(super) fn clear(&self) {
         let mut state = self.state();
         state.all += 1;
+        // No generation comes again: `all` is part of each.
+        state.tenants.clear();
         self.known.clear();
         self.unknown.clear();
     }
@@ -233,4 +235,26 @@ async fn read(store: &Store, tenant: TenantId, client_id: &str) -> Result<Option
         .filter_map(|row| Some(SecretHash { pepper_id: row.pepper_id?, digest: row.digest? }))
         .collect();
     Ok(Some(Arc::new(LiveClient { client, secrets })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clearing_forgets_the_tenants_too_and_no_generation_comes_again() {
+        let clients = Clients::new(Caps::default());
+        let tenant = TenantId(uuid::Uuid::nil());
+        let mut seen = vec![clients.state().generation(tenant)];
+        for _ in 0..3 {
+            clients.replace([(tenant, "shop.billing".to_owned())], Reloaded::new());
+            seen.push(clients.state().generation(tenant));
+            clients.clear();
+            seen.push(clients.state().generation(tenant));
+        }
+        assert!(clients.state().tenants.is_empty(), "purged tenants would stay for ever");
+        seen.dedup();
+        let different: HashSet<_> = seen.iter().collect();
+        assert_eq!(different.len(), 7, "{seen:?}");
+    }
 }
