@@ -20,7 +20,7 @@ use authly_model::{
 use authly_secrets::{SigningKeyRow, UnlockedTenant};
 use authly_store::{Batch, Claim, KeyChange, KeyChanges, ReplicaRole, StoreError};
 use jiff::Timestamp;
-use support::{Database, batch, client, kek, new_keys, new_tenant, put_client, put_tenant, route, tenant};
+use support::{Database, batch, client, kek, new_keys, new_tenant, put_client, put_route, put_tenant, route, tenant};
 use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -206,4 +206,16 @@ async fn two_thousand_clients_are_one_revision() {
     let stored = leader.stored().await.unwrap();
     assert_eq!(stored[0].client_secrets.len(), 2000);
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_lifetime_beyond_the_longest_counts_as_the_longest() {
+    let db = Database::new().await;
+    let leader = db.leader("default").await;
+    let (id, _) = new_tenant(&leader, "acme").await;
+    let mut long = route("long", "files.acme.default.example", "/long/");
+    long.max_ttl = Seconds(700_000);
+    leader.apply(id, batch(vec![put_route(&long)])).await.unwrap();
+    let longest = db.count("select longest_lifetime::bigint from signing_key where key_use = 'url'").await;
+    assert_eq!(longest, 604_800);
 }

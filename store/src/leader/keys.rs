@@ -6,8 +6,9 @@ use authly_model::{
     duration::Seconds,
     ids::TenantId,
     key::{KeyState, KeyUse},
+    rotation::LONGEST_LIFETIME,
 };
-use authly_secrets::NewSigningKey;
+use authly_secrets::{NewSigningKey, WrappedKey};
 use jiff::Timestamp;
 use sqlx::PgConnection;
 
@@ -78,7 +79,7 @@ async fn raise_one(tx: &mut PgConnection, id: TenantId, key_use: KeyUse, lifetim
         WHERE tenant_id = $1 AND key_use = $2 AND state = 'active' AND longest_lifetime < $3"#,
         id.0,
         key_use.as_str(),
-        i32::try_from(lifetime.0).unwrap_or(i32::MAX)
+        i32::try_from(lifetime.min(LONGEST_LIFETIME).0).unwrap_or(i32::MAX)
     )
     .execute(tx)
     .await?;
@@ -109,6 +110,21 @@ pub(super) async fn change(tx: &mut PgConnection, id: TenantId, changes: KeyChan
     }
     let name = sqlx::query_scalar!("-- roles: server, gateway, operator\nSELECT name FROM tenant WHERE id = $1", id.0);
     Ok(Some(name.fetch_one(tx).await?))
+}
+
+/// Adds a key that is no signing key, wrapped by a platform key.
+pub(super) async fn insert_wrapped(tx: &mut PgConnection, id: TenantId, key: &WrappedKey) -> Result<()> {
+    sqlx::query!(
+        r#"-- roles: operator
+        INSERT INTO tenant_key (tenant_id, purpose, key_id, wrapped) VALUES ($1, $2, $3, $4)"#,
+        id.0,
+        key.purpose.as_str(),
+        key.key_id,
+        key.wrapped
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Adds a key. A second active one of a use and algorithm is refused by an index.

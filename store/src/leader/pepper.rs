@@ -4,6 +4,7 @@ use authly_model::ids::TenantId;
 use authly_secrets::{KeyPurpose, WrappedKey};
 use sqlx::PgConnection;
 
+use super::keys;
 use crate::{Result, StoreError};
 
 /// One change of a tenant's peppers. Replicas read them anew with the revision that carries it.
@@ -29,16 +30,7 @@ async fn add(tx: &mut PgConnection, id: TenantId, key: &WrappedKey, request: &st
     if key.purpose != KeyPurpose::Pepper {
         return Err(StoreError::Refused(format!("key `{}` is no pepper", key.key_id)));
     }
-    sqlx::query!(
-        r#"-- roles: operator
-        INSERT INTO tenant_key (tenant_id, purpose, key_id, wrapped) VALUES ($1, $2, $3, $4)"#,
-        id.0,
-        key.purpose.as_str(),
-        key.key_id,
-        key.wrapped
-    )
-    .execute(&mut *tx)
-    .await?;
+    keys::insert_wrapped(tx, id, key).await?;
     sqlx::query!("-- roles: operator\nUPDATE tenant SET pepper_request = $2 WHERE id = $1", id.0, request)
         .execute(tx)
         .await?;

@@ -103,16 +103,7 @@ async fn insert(
         return Err(conflict(object, Claim::Tenant, tenant.installation.clone(), tenant.name.clone()));
     }
     for key in &new_keys.wrapped {
-        sqlx::query!(
-            r#"-- roles: operator
-            INSERT INTO tenant_key (tenant_id, purpose, key_id, wrapped) VALUES ($1, $2, $3, $4)"#,
-            id.0,
-            key.purpose.as_str(),
-            key.key_id,
-            key.wrapped
-        )
-        .execute(&mut *tx)
-        .await?;
+        keys::insert_wrapped(tx, id, key).await?;
     }
     for key in &new_keys.signing {
         // A tenant's first key of its use and algorithm is active at once.

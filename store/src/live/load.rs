@@ -127,11 +127,7 @@ pub(super) async fn routes(
     )
     .fetch_all(conn)
     .await?;
-    let object = |namespace, name| ObjectName { namespace, name };
-    Ok(rows
-        .into_iter()
-        .map(|r| ObjectRow { tenant: TenantId(r.tenant_id), object: object(r.namespace, r.name), spec: r.spec })
-        .collect())
+    Ok(rows.into_iter().map(|r| object_row(r.tenant_id, r.namespace, r.name, r.spec)).collect())
 }
 
 pub(super) async fn policies(
@@ -146,11 +142,11 @@ pub(super) async fn policies(
     )
     .fetch_all(conn)
     .await?;
-    let object = |namespace, name| ObjectName { namespace, name };
-    Ok(rows
-        .into_iter()
-        .map(|r| ObjectRow { tenant: TenantId(r.tenant_id), object: object(r.namespace, r.name), spec: r.spec })
-        .collect())
+    Ok(rows.into_iter().map(|r| object_row(r.tenant_id, r.namespace, r.name, r.spec)).collect())
+}
+
+fn object_row(tenant: Uuid, namespace: String, name: String, spec: Value) -> ObjectRow {
+    ObjectRow { tenant: TenantId(tenant), object: ObjectName { namespace, name }, spec }
 }
 
 pub(super) async fn keys(_: &PlatformScope, conn: &mut PgConnection, only: Option<&[Uuid]>) -> Result<Vec<KeyRow>> {
