@@ -60,6 +60,13 @@ impl Tenanted {
         &self.live
     }
 
+    /// The tenant as it is now: after a reload the snapshot that the request started with knows less. `None` once it is gone.
+    pub(crate) fn renewed(&self, snapshot: &Snapshot) -> Option<Self> {
+        let live = Arc::clone(snapshot.tenant(self.id())?);
+        let scope = live.scope(Actor::Anonymous);
+        Some(Self { live, scope })
+    }
+
     /// The scope for the store, without an actor.
     pub(crate) fn scope(&self) -> &TenantScope {
         &self.scope

@@ -111,8 +111,12 @@ impl Live {
         self.ready.load(Ordering::Acquire)
     }
 
-    /// Polls now; true once a poll that began after this call has succeeded, false if it failed.
+    /// Polls now; true once a poll that began after this call has succeeded, false if it failed, and at once while the store is known
+    /// to be away.
     pub async fn refresh(&self) -> bool {
+        if self.store.pool().is_err() {
+            return false;
+        }
         let (answer, answered) = oneshot::channel();
         let polled = async {
             self.nudges.send(answer).await.ok()?;

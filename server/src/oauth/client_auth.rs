@@ -77,7 +77,12 @@ async fn check(
                 if !app.live.refresh().await {
                     return Err(OAuthError::Unavailable);
                 }
-                known = self::known(app, tenanted, &client_id, &secret).await?;
+                // With its peppers of now: they are kept by the snapshot that they belong to.
+                let renewed = tenanted.renewed(&app.live.snapshot()).ok_or_else(failed)?;
+                if !renewed.live().is_serving() {
+                    return Err(OAuthError::TenantSuspended);
+                }
+                known = self::known(app, &renewed, &client_id, &secret).await?;
             }
             AuthenticatedClient::of(tenanted, known.ok_or_else(failed)?, method)
         }
