@@ -62,6 +62,8 @@ async fn what_is_missing_or_wrong_is_refused_with_a_reason() {
         (&[LEAST, "sever.replicas=3"], "sever"),
         (&[LEAST, "server.replicas=many"], "replicas"),
         (&[LEAST, "server.port=0"], "port"),
+        (&[LEAST, "jwksMaxAge=0s"], "jwksMaxAge"),
+        (&[LEAST, "jwksMaxAge=25h"], "jwksMaxAge"),
         (&[LEAST, "gateway.trustedProxies={10.0.0.1}"], "trustedProxies"),
         (&[LEAST, "gateway.services.files=http://127.0.0.1"], "services"),
         (&[LEAST, "database.name=Authly"], "name"),
