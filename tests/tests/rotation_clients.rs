@@ -11,9 +11,9 @@ mod existing;
 #[path = "rotation_clients/world.rs"]
 mod world;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use authly_tests::process::eventually;
+use authly_tests::{database, process::eventually};
 use serde_json::json;
 
 use world::{OVERLAP, World, long};
@@ -105,29 +105,62 @@ async fn a_value_reaches_the_secret_only_after_every_server_acknowledged_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_was_frozen_beyond_its_lease_refuses_no_value_that_works() {
     let world = World::start().await;
-    let (port, frozen) = (world.servers[1].port, &world.servers[1].process);
     let before = world.value("billing", "client_secret").await.unwrap();
-    assert_eq!(world.token(port, "billing", &before).await.unwrap(), 200, "it knows the client");
-    frozen.signal("STOP").unwrap();
+    assert_eq!(world.token(world.servers[1].port, "billing", &before).await.unwrap(), 200, "it knows the client");
+    world.servers[1].process.signal("STOP").unwrap();
+    let value = rotated(&world, &before).await;
+    wakes_knowing(&world, &value).await;
+}
+
+/// The new value is digested under a pepper that the server has not heard of either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_frozen_while_the_pepper_changed_too_refuses_no_value_that_works() {
+    let world = World::start().await;
+    let before = world.value("billing", "client_secret").await.unwrap();
+    assert_eq!(world.token(world.servers[1].port, "billing", &before).await.unwrap(), 200, "it knows the client");
+    world.servers[1].process.signal("STOP").unwrap();
+    let tenant = format!("acme-{}", world.stack.id);
+    world.kubectl(&["annotate", "tenant", &tenant, "authly.dev/rotate-pepper-requested-at=now"]).await;
+    let mut look = database::look(&world.stack.database).await.unwrap();
+    let peppers = "SELECT count(*) FILTER (WHERE purpose = 'pepper') FROM authly.tenant_key";
+    for expected in [2_i64, 1] {
+        let start = Instant::now();
+        while sqlx::query_scalar::<_, i64>(peppers).fetch_one(&mut look).await.unwrap() != expected {
+            assert!(start.elapsed() < PATIENCE, "never {expected} peppers");
+            tokio::time::sleep(SECOND / 20).await;
+        }
+    }
+    let value = rotated(&world, &before).await;
+    wakes_knowing(&world, &value).await;
+}
+
+/// Asks for a rotation; the value after it.
+async fn rotated(world: &World, before: &str) -> String {
     world.annotate("billing", "authly.dev/rotate-requested-at", "now").await;
-    let value = eventually("nobody waits for it any more", PATIENCE, || async {
+    eventually("nobody waits for it any more", PATIENCE, || async {
         let value = world.value("billing", "client_secret").await?;
         anyhow::ensure!(value != before, "not yet");
         Ok(value)
     })
     .await
-    .unwrap();
+    .unwrap()
+}
+
+/// The second server, frozen so far, wakes with requests that present a value before it.
+async fn wakes_knowing(world: &World, value: &str) {
+    let (port, frozen) = (world.servers[1].port, &world.servers[1].process);
     // The requests are there before it wakes, so that nothing it does by itself comes before them.
-    let asked = futures::future::join_all((0..8).map(|_| world.token(port, "billing", &value)));
+    let asked = futures::future::join_all((0..8).map(|_| world.token(port, "billing", value)));
     let wake = async {
         tokio::time::sleep(SECOND).await;
         frozen.signal("CONT").unwrap();
     };
     let (answers, ()) = tokio::join!(asked, wake);
     let answers: Vec<u16> = answers.into_iter().map(Result::unwrap).collect();
+    println!("{answers:?}");
     assert!(!answers.contains(&401), "{answers:?}");
     eventually("it works there", PATIENCE, || async {
-        anyhow::ensure!(world.token(port, "billing", &value).await? == 200, "not yet");
+        anyhow::ensure!(world.token(port, "billing", value).await? == 200, "not yet");
         Ok(())
     })
     .await
