@@ -39,9 +39,18 @@ fn explained(error: &anyhow::Error) -> String {
     })
 }
 
+/// On one core a scheduler for several costs a sixth of what it could serve (docs/performance.md).
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let one_core = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
+    let mut builder = match one_core {
+        true => tokio::runtime::Builder::new_current_thread(),
+        false => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder.enable_all().build()
+}
+
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let done = match arguments.command {
             Command::Audit(Audit::Verify(options)) => return commands::audit::verify(options).await,
             Command::Admin(options) => commands::admin::run(options).await,
