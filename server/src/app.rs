@@ -10,7 +10,10 @@ use crate::{
     issuer::Tenanted,
     keyring::{Keyring, Keyrings, Verifiers},
     metrics::Metrics,
-    oauth::{access_token::KeptTokens, assertion_keys::ClientKeys, documents::Documents, error::OAuthError},
+    oauth::{
+        access_token::KeptTokens, assertion_keys::ClientKeys, documents::Documents, error::OAuthError,
+        grant::permits::Permits,
+    },
 };
 
 /// What the server is made of. `cli` and the tests wire it.
@@ -43,6 +46,7 @@ pub struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
     pub(crate) tokens: KeptTokens,
+    pub(crate) permits: Permits,
     pub(crate) documents: Documents,
     pub(crate) client_keys: ClientKeys,
     keyrings: Keyrings,
@@ -68,6 +72,7 @@ impl App {
             clock: parts.clock,
             metrics: Metrics::register(registry),
             tokens: KeptTokens::default(),
+            permits: Permits::default(),
             documents: Documents::new(parts.jwks_max_age),
             client_keys: ClientKeys::default(),
             keyrings,

@@ -1,3 +1,4 @@
 //! One file per grant type; `token.rs` dispatches.
 
 pub(crate) mod client_credentials;
+pub(crate) mod permits;
