@@ -87,6 +87,7 @@ async fn serve(State(gateway): State<Gateway>, Peer(peer): Peer, client: ClientA
     if request.uri().path() == FORWARD_AUTH && gateway.forward_auth_peers.contains(peer.ip()) {
         forward_auth::answer(&gateway, peer.ip(), request.headers()).await
     } else {
-        proxy::answer(&gateway, client, request).await
+        // On the heap: what streams through is large, what is asked by another proxy is not.
+        Box::pin(proxy::answer(&gateway, client, request)).await
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! [`Tenanted`] is the only way to a [`TenantScope`], and every route of a tenant needs it.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use authly_model::{ids::TenantId, tenant::Tenant};
 use authly_runtime::{host, problem::Problem};
@@ -11,12 +11,11 @@ use authly_store::{Actor, LiveTenant, Snapshot, TenantScope};
 use axum::{
     Router,
     extract::{FromRequestParts, Request, State},
-    middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use http::{StatusCode, Uri, header, request::Parts};
-use tower::ServiceExt;
+use tower::{ServiceExt, util::MapResponseLayer};
 
 use crate::{
     api::{self, problem},
@@ -93,15 +92,16 @@ pub fn router(app: App) -> Router {
     let tenant_routes = tenant_routes.fallback(|| async { not_found() }).method_not_allowed_fallback(not_allowed);
     let find = move |State(app): State<App>, request: Request| {
         let tenant_routes = tenant_routes.clone();
-        async move { to_tenant(&app, request, tenant_routes).await }
+        async move { secure(to_tenant(&app, request, tenant_routes).await) }
     };
     Router::new()
         .route(
             "/openapi.json",
             axum::routing::get(move || async move { ([(header::CONTENT_TYPE, "application/json")], document) }),
         )
+        .layer(MapResponseLayer::new(secure))
+        // After the layer, which would cost each request a box more.
         .fallback(find)
-        .layer(middleware::from_fn(security_headers))
         .with_state(app)
 }
 
@@ -139,7 +139,11 @@ async fn to_tenant(app: &App, mut request: Request, routes: Router) -> Response 
 
 /// The tenant and the path below its issuer.
 fn find(snapshot: &Snapshot, request: &Request) -> Option<(Arc<LiveTenant>, String)> {
-    let authority = host::authority(request.uri(), request.headers()).ok()?.to_ascii_lowercase();
+    let authority = host::authority(request.uri(), request.headers()).ok()?;
+    let authority = match authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(authority.to_ascii_lowercase()),
+        false => Cow::Borrowed(authority),
+    };
     // A default port is the same authority as none (RFC 9110 section 4.2.3).
     let authority = authority.strip_suffix(":443").or_else(|| authority.strip_suffix(":80")).unwrap_or(&authority);
     let path = request.uri().path();
@@ -167,8 +171,7 @@ async fn not_allowed() -> Problem {
     )
 }
 
-async fn security_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+fn secure(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, http::HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, http::HeaderValue::from_static("no-referrer"));

@@ -51,8 +51,11 @@ impl Keyrings {
     /// The tenant's secret keys.
     pub(crate) async fn of(&self, tenanted: &Tenanted) -> Result<Arc<Keyring>, KeyError> {
         let key = (tenanted.id(), tenanted.live().generation);
-        // One unlock at a time: the others wait for it.
-        self.secret.get_or_insert_async(&key, async { self.unlock(tenanted).await.map(Arc::new) }).await
+        if let Some(keyring) = self.secret.get(&key) {
+            return Ok(keyring);
+        }
+        // One unlock at a time: the others wait for it. On the heap, so that a request that needs none is not as large.
+        Box::pin(self.secret.get_or_insert_async(&key, async { self.unlock(tenanted).await.map(Arc::new) })).await
     }
 
     async fn unlock(&self, tenanted: &Tenanted) -> Result<Keyring, KeyError> {

@@ -133,7 +133,8 @@ impl Live {
         if let Some(known) = self.clients.cached(scope.tenant(), client_id) {
             return Ok(known);
         }
-        self.clients.load(&self.store, scope.tenant(), client_id).await
+        // On the heap: most requests find their client above, and should not be as large as this.
+        Box::pin(self.clients.load(&self.store, scope.tenant(), client_id)).await
     }
 
     /// Everything up to here is served: seen from the start of the poll that found it.

@@ -74,7 +74,7 @@ async fn check(
             let mut known = known(app, tenanted, &client_id, &secret).await?;
             if known.is_none() && app.live.staleness() > OUT_OF_TOUCH {
                 // Rotations do not wait for a replica that was frozen or cut off, so it asks before it refuses.
-                if !app.live.refresh().await {
+                if !Box::pin(app.live.refresh()).await {
                     return Err(OAuthError::Unavailable);
                 }
                 // With its peppers of now: they are kept by the snapshot that they belong to.
@@ -92,7 +92,7 @@ async fn check(
                 return Err(failed());
             }
             let live = lookup(app, tenanted, &claimed).await?.ok_or_else(failed)?;
-            assertion::verify(app, tenanted, &live, &assertion).await?;
+            Box::pin(assertion::verify(app, tenanted, &live, &assertion)).await?;
             AuthenticatedClient::of(tenanted, live, "private_key_jwt")
         }
     };

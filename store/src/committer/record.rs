@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use authly_model::{audit::EventKind, ids::TenantId};
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
@@ -56,16 +57,12 @@ impl Record {
 
     /// What is encrypted.
     pub(super) fn plain(&self, outcome: &Outcome) -> Vec<u8> {
-        let members = match outcome {
-            Outcome::Recorded => return to_bytes(&self.payload),
+        match outcome {
+            Outcome::Recorded => to_bytes(&self.payload),
             Outcome::Granted(Granted { granted, used }) => {
-                let mut members = self.payload.clone();
-                members.insert("granted".to_owned(), (*granted).into());
-                members.insert("used".to_owned(), (*used).into());
-                members
+                to_bytes(&Spent { payload: &self.payload, granted: *granted, used: *used })
             }
-        };
-        to_bytes(&members)
+        }
     }
 
     /// Tells who waits; a spooled record that was not written comes back.
@@ -82,7 +79,16 @@ impl Record {
     }
 }
 
-/// A map of JSON values always serialises.
-fn to_bytes(members: &Map<String, Value>) -> Vec<u8> {
+/// The payload of a use, with what was granted.
+#[derive(Serialize)]
+struct Spent<'r> {
+    #[serde(flatten)]
+    payload: &'r Map<String, Value>,
+    granted: u32,
+    used: u32,
+}
+
+/// Members of JSON values always serialise.
+fn to_bytes(members: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(members).unwrap_or_default()
 }
