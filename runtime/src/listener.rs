@@ -26,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{Metrics, Networks, access_log, edge::Shared, http_metrics::HttpFamilies, shutdown::DRAIN_DEADLINE};
 use connection::{Connection, refuse};
 
+/// What hyper allows by itself. To ask for any number, even this one, costs an allocation at each request.
+const HYPER_HEADERS: usize = 100;
+
 /// The bounds of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -52,7 +55,7 @@ impl Default for Limits {
         Self {
             connections: 4096,
             header_bytes: 32 * 1024,
-            headers: 100,
+            headers: HYPER_HEADERS,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             stall_timeout: Duration::from_secs(120),
@@ -195,8 +198,10 @@ fn http_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        .max_headers(limits.headers)
         .max_buf_size(limits.header_bytes.max(8192) as usize);
+    if limits.headers != HYPER_HEADERS {
+        builder.http1().max_headers(limits.headers);
+    }
     builder
         .http2()
         .timer(TokioTimer::new())

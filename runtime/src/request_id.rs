@@ -2,12 +2,9 @@
 //!
 //! Ids are unique, not secret: a random prefix per process and a counter, so that making one needs no randomness.
 
-use std::{
-    fmt::Write,
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicU64, Ordering},
 };
 
 use axum::extract::FromRequestParts;
@@ -36,9 +33,10 @@ impl RequestId {
     fn new() -> Self {
         static PREFIX: LazyLock<u64> = LazyLock::new(|| uuid::Uuid::new_v4().as_u64_pair().0);
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let mut text = String::with_capacity(32);
-        let _ = write!(text, "{:016x}{:016x}", *PREFIX, NEXT.fetch_add(1, Ordering::Relaxed));
-        Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"))) // hex digits always fit a header
+        let number = u128::from(*PREFIX) << 64 | u128::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut text = [0; 32];
+        let text = uuid::fmt::Simple::from_uuid(uuid::Uuid::from_u128(number)).encode_lower(&mut text);
+        Self(HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("0"))) // hex digits always fit a header
     }
 
     /// The id, for a request that is passed on.
