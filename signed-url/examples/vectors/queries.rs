@@ -22,6 +22,10 @@ const GOOD: &[(&str, &str)] = &[
     ("sx- inside a name", "/a?asx-s=1"),
     ("sx without the hyphen", "/a?sx=1"),
     ("a doubly encoded sx- name", "/a?sx%252Ds=1"),
+    ("sx-k after a question mark inside a name", "/a?sxdf?sx-k=v=2"),
+    ("sx-k after a question mark inside a value", "/a?v=1?sx-k=AAECAwQFBgcI"),
+    ("sx-k after an ampersand in the path", "/a&sx-k=AAECAwQFBgcI"),
+    ("sx-s after an ampersand in the path", "/a&sx-s=AAAA?v=1"),
 ];
 
 /// Application queries that are refused, correctly signed with the parameters behind them.

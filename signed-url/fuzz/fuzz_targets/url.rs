@@ -11,6 +11,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(host) = Host::parse(host) else { return };
     let Ok(unverified) = parse_unverified(&host, target) else { return };
     let claims = unverified.unverified_claims().clone();
+    let stripped = unverified.target().as_str();
     // Nobody signs with this key, so nothing verifies.
     assert!(unverified.verify(&VerifyingKey::hmac(&[0x5a; 32])).is_err());
     // A token in the path has a writer of its own; its path may hold `&sx-s=`, which means nothing there.
@@ -18,11 +19,13 @@ fuzz_target!(|data: &[u8]| {
         return;
     }
     // The writer makes one text of these claims; the reader must have accepted no other.
-    let Some((before, _)) = target.rsplit_once("&sx-s=") else { return };
-    let block = before.rfind("?sx-k=").or_else(|| before.rfind("&sx-k=")).expect("a block of parameters");
-    Target::parse(&before[..block]).expect("no sx- parameter is left");
+    let (before, _) = target.rsplit_once("&sx-s=").expect("a signature");
+    // The block begins at the later of the two: a path may hold the one, and the application's query the other.
+    let block = before.rfind("?sx-k=").max(before.rfind("&sx-k=")).expect("a block of parameters");
+    assert_eq!(stripped, &before[..block], "what goes on is what stands before the block");
+    Target::parse(stripped).expect("no sx- parameter is left");
     if claims.lifetime() <= MAX_TTL {
-        let again = prepare(&host, &before[..block], &claims).expect("what is read can be signed");
+        let again = prepare(&host, stripped, &claims).expect("what is read can be signed");
         assert_eq!(again.signing_input(), format!("sx1\n{host}\n{before}").as_bytes());
     }
 });
