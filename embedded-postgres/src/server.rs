@@ -101,6 +101,27 @@ impl Postgres {
         self.end("--mode=immediate").await
     }
 
+    /// Leaves the server to a watcher that stops it, and removes its folder, once this process is gone however it ends: for test
+    /// programs, whose end nothing can hook into, and which never drop what they share.
+    ///
+    /// # Errors
+    /// [`Error::Program`] if the watcher could not be started; the server is killed then.
+    #[allow(clippy::zombie_processes)] // the watcher outlives this process
+    pub fn leave_to_watcher(self) -> Result<(), Error> {
+        let failed = |output: String| Error::Program { program: "sh", output };
+        let pid = self.pid().ok_or_else(|| failed("PostgreSQL has ended already".to_owned()))?;
+        let script =
+            "while kill -0 $1; do sleep 0.5; done; kill -INT $2; while kill -0 $2; do sleep 0.2; done; rm -rf \"$3\"";
+        let mut watcher = std::process::Command::new("sh");
+        watcher
+            .args(["-c", script, "watcher", &std::process::id().to_string(), &pid.to_string()])
+            .arg(&self.options.folder);
+        watcher.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        watcher.spawn().map_err(|error| failed(error.to_string()))?;
+        std::mem::forget(self);
+        Ok(())
+    }
+
     async fn end(mut self, mode: &str) -> Result<(), Error> {
         let home = self.options.folder.join("pg");
         pg_ctl_stop(self.account, &self.options, &home, mode).await?;

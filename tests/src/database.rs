@@ -10,13 +10,13 @@ use uuid::Uuid;
 /// The environment variable with a superuser's URL.
 pub const VARIABLE: &str = "AUTHLY_TEST_POSTGRES";
 
-static SERVER: OnceCell<(String, Option<Postgres>)> = OnceCell::const_new();
+static SERVER: OnceCell<String> = OnceCell::const_new();
 
 /// The superuser's URL of the server of this run.
 pub async fn server_url() -> anyhow::Result<&'static str> {
     let start = || async {
         if let Ok(url) = std::env::var(VARIABLE) {
-            return anyhow::Ok((url, None));
+            return anyhow::Ok(url);
         }
         let root = std::path::PathBuf::from("/var/tmp/authly-tests");
         let options = Options {
@@ -26,9 +26,12 @@ pub async fn server_url() -> anyhow::Result<&'static str> {
             settings: vec!["max_connections=300".to_owned()],
         };
         let postgres = Postgres::start(options, &|line| println!("{line}")).await?;
-        Ok((postgres.url("postgres"), Some(postgres)))
+        let url = postgres.url("postgres");
+        // A static is never dropped.
+        postgres.leave_to_watcher()?;
+        Ok(url)
     };
-    Ok(SERVER.get_or_try_init(start).await?.0.as_str())
+    Ok(SERVER.get_or_try_init(start).await?.as_str())
 }
 
 /// A new, empty database: the superuser's URL of it.

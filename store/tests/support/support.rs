@@ -54,7 +54,6 @@ async fn cluster() -> &'static str {
 }
 
 /// Starts a cluster that ends with this process.
-#[allow(clippy::zombie_processes)] // the watcher outlives this process
 async fn start() -> String {
     let root = Path::new("/var/tmp/authly-store-tests");
     let options = Options {
@@ -63,20 +62,9 @@ async fn start() -> String {
         port: None,
         settings: vec!["max_connections=300".to_owned(), "min_wal_size=256MB".to_owned()],
     };
-    let folder = options.folder.clone();
     let postgres = Postgres::start(options, &|line| println!("{line}")).await.expect("PostgreSQL starts");
     let url = postgres.url("postgres");
-    // libtest has no end to hook into: a watcher stops the server once this process is gone.
-    let pid = postgres.pid().expect("it runs");
-    let script = format!(
-        "while kill -0 {}; do sleep 0.5; done; kill -INT {pid}; while kill -0 {pid}; do sleep 0.2; done; rm -rf '{}'",
-        std::process::id(),
-        folder.display()
-    );
-    let null = std::process::Stdio::null;
-    let mut watcher = std::process::Command::new("sh");
-    watcher.args(["-c", &script]).stdin(null()).stdout(null()).stderr(null()).spawn().expect("sh");
-    std::mem::forget(postgres);
+    postgres.leave_to_watcher().expect("a watcher");
     url
 }
 
