@@ -15,6 +15,7 @@ pub mod echo;
 pub mod fault;
 pub mod flood;
 pub mod forge;
+pub mod manifests;
 pub mod objects;
 pub mod operators;
 pub mod postgres;
@@ -27,3 +28,8 @@ pub mod scratch;
 pub mod slow;
 pub mod stack;
 pub mod verifier;
+
+/// Whether the full forms of the suites were asked for.
+pub fn is_long() -> bool {
+    std::env::var_os("AUTHLY_LONG").is_some()
+}

@@ -121,6 +121,14 @@ impl Replica {
     }
 }
 
+/// The URL of dev's database for a role, with its password.
+pub fn url_of(dev: &Dev, role: &str) -> anyhow::Result<String> {
+    let (url, password) = login(dev, role)?;
+    let mut url = url::Url::parse(&url)?;
+    url.set_password(Some(&password)).ok();
+    Ok(url.into())
+}
+
 /// The URL, without password, and the password of a role's login in dev's database.
 pub fn login(dev: &Dev, role: &str) -> anyhow::Result<(String, String)> {
     let roles: Value = serde_json::from_str(&std::fs::read_to_string(dev.data.join("roles.json"))?)?;

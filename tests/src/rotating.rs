@@ -1,4 +1,4 @@
-//! Continuous traffic against two servers and a gateway while keys change: tokens and signed URLs are issued, verified from a kept
+//! Continuous traffic against servers and gateways while keys change: tokens and signed URLs are issued, verified from a kept
 //! JWKS, introspected and redeemed, at once and again until they expire. It counts, and keeps what went wrong.
 
 use std::{
@@ -19,60 +19,23 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::{http, reason, through},
     dev::DevClient,
+    manifests,
     stack::Stack,
     verifier::Verifier,
 };
 
-/// How long what is issued lives; nothing is asked of it in its last two seconds.
-pub const LIFETIME: Duration = Duration::from_secs(10);
+/// Nothing is asked of what is issued in so much of its end: an answer may take as long, from a gateway that is stopped for a while, say.
+const MARGIN: Duration = Duration::from_secs(10);
 /// The pause of each client between two rounds.
 const PAUSE: Duration = Duration::from_millis(40);
 
-/// The quick start in short: everything of the stack's own lives for ten seconds.
-pub fn manifests(id: &str, gateway_port: u16) -> String {
-    format!(
-        r#"apiVersion: v1
-kind: Namespace
-metadata: {{name: shop-{id}}}
----
-apiVersion: authly.dev/v1alpha1
-kind: Tenant
-metadata: {{name: acme-{id}}}
-spec:
-  displayName: Acme
-  installation: inst-{id}
-  urlHosts: ["localhost:{gateway_port}"]
-  tokens: {{accessTokenLifetime: 10s}}
-  allowedNamespaces: [{{name: shop-{id}, role: Owner}}]
----
-apiVersion: authly.dev/v1alpha1
-kind: OAuthClient
-metadata: {{name: billing, namespace: shop-{id}}}
-spec:
-  tenantRef: {{name: acme-{id}}}
-  type: Service
----
-apiVersion: authly.dev/v1alpha1
-kind: SignedUrlRoute
-metadata: {{name: reports, namespace: shop-{id}}}
-spec:
-  tenantRef: {{name: acme-{id}}}
-  hosts: ["localhost:{gateway_port}"]
-  pathPrefix: /reports/
-  maxTtl: 10s
-  defaultTtl: 10s
-  backend: {{service: {{name: files, port: 80}}}}
----
-apiVersion: authly.dev/v1alpha1
-kind: AccessPolicy
-metadata: {{name: reports, namespace: shop-{id}}}
-spec:
-  tenantRef: {{name: acme-{id}}}
-  cedar: |
-    permit (principal == Client::"shop-{id}.billing", action == Action::"sign", resource in Route::"shop-{id}/reports");
-    permit (principal, action == Action::"redeem", resource in Route::"shop-{id}/reports");
-"#
-    )
+/// The quick start in short, in names of the stack's own; what is issued lives for `lifetime`.
+pub fn manifests(id: &str, gateway_port: u16, lifetime: Duration) -> String {
+    let seconds = lifetime.as_secs();
+    let tenant = format!("  urlHosts: [\"localhost:{gateway_port}\"]\n  tokens: {{accessTokenLifetime: {seconds}s}}\n");
+    manifests::tenant(id, &tenant)
+        + &manifests::client(id, "billing", "")
+        + &manifests::reports(id, gateway_port, &format!("  maxTtl: {seconds}s\n  defaultTtl: {seconds}s\n"))
 }
 
 /// Where the traffic goes.
@@ -82,8 +45,10 @@ pub struct Place {
     pub issuer: String,
     /// The ports of the servers.
     pub servers: Vec<u16>,
-    /// The port of the gateway that is asked.
-    pub gateway: u16,
+    /// The ports of the gateways.
+    pub gateways: Vec<u16>,
+    /// How long what is issued lives.
+    pub lifetime: Duration,
     /// The client.
     pub client: DevClient,
     /// The route, `namespace/name`.
@@ -91,8 +56,10 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of [`manifests`], once its client has a secret and its route and policy are ready.
-    pub async fn of(stack: &Stack, issuer: u16, servers: &[u16], gateway: u16) -> anyhow::Result<Self> {
+    /// The place of [`manifests`], once its client has a secret and its route and policy are ready. The issuer's port is that of the
+    /// first server.
+    pub async fn of(stack: &Stack, servers: &[u16], gateways: &[u16], lifetime: Duration) -> anyhow::Result<Self> {
+        let issuer = servers.first().context("a server")?;
         let namespace = format!("shop-{}", stack.id);
         let (client, endpoint) = stack.client(&namespace, "billing-oauth").await?;
         for what in ["signedurlroute reports", "accesspolicy reports"] {
@@ -103,7 +70,8 @@ impl Place {
         Ok(Self {
             issuer: endpoint.strip_suffix("/token").context("a token endpoint")?.to_owned(),
             servers: servers.to_vec(),
-            gateway,
+            gateways: gateways.to_vec(),
+            lifetime,
             client,
             route: format!("{namespace}/reports"),
         })
@@ -143,7 +111,7 @@ impl Place {
 
     /// A signed URL from one of the servers.
     pub async fn sign(&self, http: &Client, server: usize, token: &str) -> anyhow::Result<String> {
-        let request = json!({"route": self.route, "path": "/reports/q3.pdf", "expires_in": LIFETIME.as_secs()});
+        let request = json!({"route": self.route, "path": "/reports/q3.pdf", "expires_in": self.lifetime.as_secs()});
         let post = http.post(self.at(server, "/v1/signed-urls")).header("host", self.parts().0).bearer_auth(token);
         let answer = post.json(&request).send().await?;
         let (status, body) = (answer.status(), answer.text().await?);
@@ -152,9 +120,10 @@ impl Place {
         Ok(body["url"].as_str().context("url")?.to_owned())
     }
 
-    /// The status of a redemption.
-    pub async fn redeem(&self, http: &Client, url: &str) -> anyhow::Result<u16> {
-        let answer = through(http, Method::GET, url, self.gateway).await?;
+    /// The status of a redemption by one of the gateways.
+    pub async fn redeem(&self, http: &Client, gateway: usize, url: &str) -> anyhow::Result<u16> {
+        let port = self.gateways[gateway % self.gateways.len()];
+        let answer = through(http, Method::GET, url, port).await?;
         if !answer.status().is_success() {
             println!("{url}: {:?}", reason(&answer));
         }
@@ -198,10 +167,10 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Starts it: clients of tokens and of URLs.
+    /// Starts it: clients of tokens and of URLs, two or more of each, so that every gateway has one.
     pub fn start(place: &Place) -> Self {
         let (tally, stop, mut tasks) = (Arc::new(Tally::default()), CancellationToken::new(), JoinSet::new());
-        for first in 0..2 {
+        for first in 0..place.gateways.len().max(2) {
             tasks.spawn(tokens(place.clone(), Arc::clone(&tally), stop.clone(), first));
             tasks.spawn(urls(place.clone(), Arc::clone(&tally), stop.clone(), first));
         }
@@ -220,17 +189,21 @@ impl Traffic {
 }
 
 /// What is asked again from time to time, until shortly before its end.
-#[derive(Default)]
-struct Old(VecDeque<(String, Instant)>);
+struct Old(VecDeque<(String, Instant)>, Duration);
 
 impl Old {
+    /// None yet, of what lives so long.
+    fn of(lifetime: Duration) -> Self {
+        Self(VecDeque::new(), lifetime.saturating_sub(MARGIN))
+    }
+
     fn put(&mut self, text: String, issued: Instant) {
         self.0.push_back((text, issued));
     }
 
     /// The oldest that is still good.
     fn next(&mut self) -> Option<String> {
-        while self.0.front()?.1.elapsed() > LIFETIME - Duration::from_secs(2) {
+        while self.0.front()?.1.elapsed() > self.1 {
             self.0.pop_front();
         }
         self.0.front().map(|(text, _)| text.clone())
@@ -240,7 +213,7 @@ impl Old {
 async fn tokens(place: Place, tally: Arc<Tally>, stop: CancellationToken, first: usize) {
     let http = http();
     let mut verifier = place.verifier(http.clone(), "/jwks.json");
-    let mut old = Old::default();
+    let mut old = Old::of(place.lifetime);
     let mut round = first;
     while !stop.is_cancelled() {
         round += 1;
@@ -259,10 +232,11 @@ async fn tokens(place: Place, tally: Arc<Tally>, stop: CancellationToken, first:
     tally.fetches.fetch_add(verifier.fetches(), Ordering::Relaxed);
 }
 
+/// Each client keeps to a gateway of its own, so that one that stands still holds up no other.
 async fn urls(place: Place, tally: Arc<Tally>, stop: CancellationToken, first: usize) {
     let http = http();
     let mut verifier = place.verifier(http.clone(), "/sx/jwks.json");
-    let (mut old, mut token) = (Old::default(), None);
+    let (mut old, mut token) = (Old::of(place.lifetime), None);
     let mut round = first;
     while !stop.is_cancelled() {
         round += 1;
@@ -273,20 +247,20 @@ async fn urls(place: Place, tally: Arc<Tally>, stop: CancellationToken, first: u
         let Some(bearer) = &token else { continue };
         if let Some(url) = tally.note("sign", place.sign(&http, round, bearer).await) {
             tally.note("verify a URL", verifier.url(&url).await);
-            tally.note("redeem", redeemed(&place, &http, &url).await);
+            tally.note("redeem", redeemed(&place, &http, first, &url).await);
             old.put(url, issued);
         }
         if let Some(url) = old.next() {
             tally.note("verify a URL again", verifier.url(&url).await);
-            tally.note("redeem again", redeemed(&place, &http, &url).await);
+            tally.note("redeem again", redeemed(&place, &http, first, &url).await);
         }
         tokio::time::sleep(PAUSE).await;
     }
     tally.fetches.fetch_add(verifier.fetches(), Ordering::Relaxed);
 }
 
-async fn redeemed(place: &Place, http: &Client, url: &str) -> anyhow::Result<()> {
-    let status = place.redeem(http, url).await?;
+async fn redeemed(place: &Place, http: &Client, gateway: usize, url: &str) -> anyhow::Result<()> {
+    let status = place.redeem(http, gateway, url).await?;
     ensure!(status == 200, "{status}");
     Ok(())
 }

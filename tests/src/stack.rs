@@ -2,20 +2,24 @@
 //!
 //! Every stack has installations and namespaces of its own, because all suites of a run share the control plane.
 
+mod cluster;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, bail, ensure};
+pub use cluster::{apply_crds, apply_to, client_in, object_in};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
     api::http,
-    controlplane::{ControlPlane, stdout_of},
+    controlplane::ControlPlane,
     database,
-    dev::{DevClient, repository},
+    dev::DevClient,
+    objects::Objects,
     process::{Process, eventually, free_port},
     scratch::Scratch,
 };
@@ -42,6 +46,7 @@ pub struct Stack {
     pub environment: Vec<(String, String)>,
     password: String,
     scratch: Scratch,
+    objects: Objects,
 }
 
 /// A server or gateway.
@@ -68,6 +73,7 @@ impl Stack {
             database: database::create("stack").await?,
             password: Uuid::new_v4().simple().to_string(),
             scratch,
+            objects: Objects(cluster.client().await?),
             environment: Vec::new(),
             id,
         };
@@ -97,6 +103,18 @@ impl Stack {
             url.set_port(Some(port)).ok();
         }
         Ok(url.to_string())
+    }
+
+    /// The URL of the database for jobs, with its password.
+    pub fn jobs_url(&self) -> anyhow::Result<String> {
+        self.url_of("jobs")
+    }
+
+    /// The URL of the database for a role, with its password.
+    pub fn url_of(&self, role: &str) -> anyhow::Result<String> {
+        let mut url = url::Url::parse(&self.login_url(role, None)?)?;
+        url.set_password(Some(&self.password)).ok();
+        Ok(url.into())
     }
 
     /// The password of every login.
@@ -175,9 +193,8 @@ impl Stack {
 
     /// A server on this port that runs jobs.
     pub async fn server_with_jobs(&self, name: &str, port: u16) -> anyhow::Result<Listening> {
-        let mut url = url::Url::parse(&self.login_url("jobs", None)?)?;
-        url.set_password(Some(&self.password)).ok();
-        self.listening(name, "server", port, None, &["--jobs-database-url".to_owned(), url.into()]).await
+        let jobs = self.jobs_url()?;
+        self.listening(name, "server", port, None, &["--jobs-database-url".to_owned(), jobs]).await
     }
 
     /// A gateway on this port with these services, and forward-auth for loopback.
@@ -220,7 +237,7 @@ impl Stack {
 
     /// An object as the API server has it. `what` is `kind name` or `kind name -n namespace`.
     pub async fn object(&self, what: &str) -> anyhow::Result<Value> {
-        object_in(self.cluster, what).await
+        cluster::object(&self.objects, what).await
     }
 
     /// Waits until a condition of an object has this status and, unless empty, this reason.
@@ -255,47 +272,4 @@ impl Stack {
     pub async fn client(&self, namespace: &str, secret: &str) -> anyhow::Result<(DevClient, String)> {
         client_in(self.cluster, namespace, secret).await
     }
-}
-
-/// Applies manifests with the real kubectl to a cluster.
-pub async fn apply_to(cluster: &ControlPlane, yaml: &str) -> anyhow::Result<String> {
-    stdout_of(cluster.kubectl(&["apply", "-f", "-"], Some(yaml)).await?)
-}
-
-/// Applies the committed CRDs; several suites may do so at once.
-pub async fn apply_crds(cluster: &ControlPlane) -> anyhow::Result<()> {
-    let folder = repository().join("crds/yaml").to_string_lossy().into_owned();
-    let args = ["apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", &folder];
-    stdout_of(cluster.kubectl(&args, None).await?)?;
-    let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
-    stdout_of(cluster.kubectl(&wait, None).await?).map(drop)
-}
-
-/// An object of a cluster. `what` is `kind name` or `kind name -n namespace`.
-pub async fn object_in(cluster: &ControlPlane, what: &str) -> anyhow::Result<Value> {
-    let mut args = vec!["get"];
-    args.extend(what.split_whitespace());
-    args.extend(["-o", "json"]);
-    Ok(serde_json::from_str(&stdout_of(cluster.kubectl(&args, None).await?)?)?)
-}
-
-/// The client that a Secret names and its token endpoint, once the Secret has them.
-pub async fn client_in(cluster: &ControlPlane, namespace: &str, secret: &str) -> anyhow::Result<(DevClient, String)> {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    eventually(&format!("Secret {namespace}/{secret}"), Duration::from_secs(20), || async {
-        let object = object_in(cluster, &format!("secret {secret} -n {namespace}")).await?;
-        let value = |key: &str| -> anyhow::Result<String> {
-            let text = object["data"][key].as_str().with_context(|| format!("no {key}"))?;
-            Ok(String::from_utf8(STANDARD.decode(text)?)?)
-        };
-        let client = DevClient {
-            client_id: value("client_id")?,
-            client_secret: Some(value("client_secret")?),
-            client_type: "Service".to_owned(),
-            redirect_uris: Vec::new(),
-        };
-        ensure!(value("issuer").is_ok_and(|issuer| !issuer.is_empty()), "no issuer");
-        Ok((client, value("token_endpoint")?))
-    })
-    .await
 }

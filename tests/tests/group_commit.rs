@@ -8,7 +8,7 @@ use authly_tests::{
     api::http,
     database,
     dev::Dev,
-    replicas::{Replica, login},
+    replicas::{Replica, url_of},
     slow::Slow,
 };
 use futures::{StreamExt, stream};
@@ -46,10 +46,8 @@ async fn a_thousand_tokens_in_under_a_hundred_commits() {
     let dev = Dev::quickstart().await.unwrap();
     let upstream = url::Url::parse(&dev.database).unwrap().port().unwrap();
     let slow = Slow::before(upstream).await.unwrap();
-    let (url, password) = login(&dev, "server").unwrap();
-    let mut through = url::Url::parse(&url).unwrap();
+    let mut through = url::Url::parse(&url_of(&dev, "server").unwrap()).unwrap();
     through.set_port(Some(slow.port)).unwrap();
-    through.set_password(Some(&password)).unwrap();
     let server = Replica::start_at(&dev, "slow-server", "server", through.as_str()).await.unwrap();
     let http = http();
     let client = dev.client("shop.billing").unwrap().clone();

@@ -19,9 +19,10 @@ use authly_tests::{
     audit::{Verified, records, verify, verify_json},
     database,
     dev::{Dev, DevClient},
+    is_long,
     postgres::OwnPostgres,
     process::eventually,
-    replicas::{Replica, login},
+    replicas::{Replica, url_of},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::Client;
@@ -102,19 +103,12 @@ async fn server(dev: &Dev, name: &str, jobs_url: &str) -> Replica {
     Replica::start(dev, name, "server", &extra).await.unwrap()
 }
 
-fn jobs_url(dev: &Dev) -> String {
-    let (url, password) = login(dev, "jobs").unwrap();
-    let mut url = url::Url::parse(&url).unwrap();
-    url.set_password(Some(&password)).unwrap();
-    url.into()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_has_its_record_and_every_change_is_named() {
-    let rounds = if std::env::var_os("AUTHLY_LONG").is_some() { 20 } else { 3 };
+    let rounds = if is_long() { 20 } else { 3 };
     let mut postgres = OwnPostgres::start(&[]).await.unwrap();
     let dev = Dev::quickstart_on(postgres.create("no_loss").await.unwrap()).await.unwrap();
-    let jobs_url = jobs_url(&dev);
+    let jobs_url = url_of(&dev, "jobs").unwrap();
     let mut servers = [server(&dev, "server-0", &jobs_url).await, server(&dev, "server-1", &jobs_url).await];
     let load = Arc::new(Load {
         ports: servers.each_ref().map(|server| server.port.into()),

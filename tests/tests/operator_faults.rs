@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use authly_tests::{
     fault::Side,
+    is_long,
     process::free_port,
     slow::Slow,
     stack::{Listening, Stack},
@@ -96,7 +97,7 @@ async fn killed_at_any_write_it_converges_and_no_client_reads_a_secret_that_fail
 /// The points of a scenario: all, or some of them spread over its length, on alternating sides.
 fn sample(scenario: Scenario, writes: usize) -> Vec<(Scenario, usize, Side)> {
     let all = (1..=writes).flat_map(|number| [(scenario, number, Side::Before), (scenario, number, Side::After)]);
-    if std::env::var_os("AUTHLY_LONG").is_some() {
+    if is_long() {
         return all.collect();
     }
     // An odd step changes sides.

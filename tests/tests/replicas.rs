@@ -7,6 +7,7 @@ use anyhow::ensure;
 use authly_tests::{
     api::{http, through, token},
     dev::DevClient,
+    manifests,
     process::{eventually, free_port},
     scratch::Scratch,
     stack::{Listening, Stack},
@@ -27,46 +28,9 @@ struct World {
 }
 
 fn manifests(id: &str, gateway_port: u16) -> String {
-    format!(
-        r#"apiVersion: v1
-kind: Namespace
-metadata: {{name: shop-{id}}}
----
-apiVersion: authly.dev/v1alpha1
-kind: Tenant
-metadata: {{name: acme-{id}}}
-spec:
-  displayName: Acme
-  installation: inst-{id}
-  urlHosts: ["localhost:{gateway_port}"]
-  allowedNamespaces: [{{name: shop-{id}, role: Owner}}]
----
-apiVersion: authly.dev/v1alpha1
-kind: OAuthClient
-metadata: {{name: billing, namespace: shop-{id}}}
-spec:
-  tenantRef: {{name: acme-{id}}}
-  type: Service
----
-apiVersion: authly.dev/v1alpha1
-kind: SignedUrlRoute
-metadata: {{name: reports, namespace: shop-{id}}}
-spec:
-  tenantRef: {{name: acme-{id}}}
-  hosts: ["localhost:{gateway_port}"]
-  pathPrefix: /reports/
-  backend: {{service: {{name: files, port: 80}}}}
----
-apiVersion: authly.dev/v1alpha1
-kind: AccessPolicy
-metadata: {{name: reports, namespace: shop-{id}}}
-spec:
-  tenantRef: {{name: acme-{id}}}
-  cedar: |
-    permit (principal == Client::"shop-{id}.billing", action == Action::"sign", resource in Route::"shop-{id}/reports");
-    permit (principal, action == Action::"redeem", resource in Route::"shop-{id}/reports");
-"#
-    )
+    manifests::tenant(id, &format!("  urlHosts: [\"localhost:{gateway_port}\"]\n"))
+        + &manifests::client(id, "billing", "")
+        + &manifests::reports(id, gateway_port, "")
 }
 
 impl World {

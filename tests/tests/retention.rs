@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use authly_tests::{
     api::http,
-    database,
+    database, is_long, manifests,
     process::{Process, eventually, free_port},
     stack::{Listening, Stack},
 };
@@ -46,19 +46,8 @@ impl World {
 
     async fn declare(&self, mode: &str, legal_hold: bool) {
         let id = &self.stack.id;
-        let manifests = format!(
-            r#"apiVersion: v1
-kind: Namespace
-metadata: {{name: shop-{id}}}
----
-apiVersion: authly.dev/v1alpha1
-kind: Tenant
-metadata: {{name: acme-{id}}}
-spec:
-  installation: inst-{id}
-  legalHold: {legal_hold}
-  allowedNamespaces: [{{name: shop-{id}, role: Owner}}]
----
+        let policy = format!(
+            r"---
 apiVersion: authly.dev/v1alpha1
 kind: RetentionPolicy
 metadata: {{name: standard, namespace: shop-{id}}}
@@ -67,8 +56,9 @@ spec:
   mode: {mode}
   rules:
   - {{data: [Tokens], after: 30d}}
-"#
+"
         );
+        let manifests = manifests::tenant(id, &format!("  legalHold: {legal_hold}\n")) + &policy;
         self.stack.apply(&manifests).await.unwrap();
     }
 
@@ -198,7 +188,7 @@ async fn retention_counts_holds_enforces_and_survives_a_kill() {
     println!("killed after {before} of {DUE}");
 
     let second = world.server("server-2").await;
-    if std::env::var_os("AUTHLY_LONG").is_none() {
+    if !is_long() {
         world.execute("update authly.job set lease_until = clock_timestamp() where name = 'retention'").await;
     }
     let ended = |status: &Value| run(status) == (&"Enforce".into(), &DUE.into(), &DUE.into(), true);

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use authly_tests::{
     api::http,
     process::{Process, eventually, free_port},
-    rotating::{Place, Traffic},
+    rotating::{self, Place, Traffic},
     scratch::Scratch,
     slow::Slow,
     stack::{Listening, Stack},
@@ -17,6 +17,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 const SOON: Duration = Duration::from_secs(60);
 /// Further tenants, so that a run takes a while.
 const TENANTS: usize = 60;
+/// What is issued before everything starts again with other keys is asked for afterwards, however busy the machine is.
+const LIFETIME: Duration = Duration::from_secs(600);
 
 struct World {
     stack: Stack,
@@ -88,7 +90,7 @@ fn manifests(id: &str, gateway_port: u16) -> String {
             )
         })
         .collect();
-    format!("{}{tenants}", authly_tests::rotating::manifests(id, gateway_port))
+    format!("{}{tenants}", rotating::manifests(id, gateway_port, LIFETIME))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +107,7 @@ async fn the_platform_key_changes_and_nobody_notices() {
     let mut world = World { stack, old: old.clone(), new: new.clone(), ports, services };
     let running = world.run(&old, Some(&new)).await;
     world.stack.apply(&manifests(&id, ports[2])).await.unwrap();
-    let place = Place::of(&world.stack, ports[0], &ports[..2], ports[2]).await.unwrap();
+    let place = Place::of(&world.stack, &ports[..2], &ports[2..3], LIFETIME).await.unwrap();
     eventually("all tenants", SOON, || async {
         let wrapped = world.wrapped().await?;
         ensure!(wrapped == [i64::try_from(TENANTS + 1)?], "{wrapped:?}");
@@ -156,7 +158,7 @@ async fn the_platform_key_changes_and_nobody_notices() {
     drop(running);
     std::fs::remove_file(&old).unwrap();
     let _running = world.run(&new, None).await;
-    assert_eq!(place.redeem(&http, &url).await.unwrap(), 200);
+    assert_eq!(place.redeem(&http, 0, &url).await.unwrap(), 200);
     for server in 0..2 {
         assert!(place.is_active(&http, server, &token).await.unwrap());
         place.token(&http, server).await.unwrap();
@@ -170,5 +172,6 @@ async fn the_platform_key_changes_and_nobody_notices() {
     (world.old, world.new) = (old.clone(), old);
     let mut back = world.rewrap(None);
     assert!(!back.ended(SOON).await.unwrap().success(), "{}", back.output());
+    assert!(back.output().contains("which is not loaded"), "it says what it misses: {}", back.output());
     assert_eq!(world.wrapped().await.unwrap().len(), 1);
 }
