@@ -73,8 +73,10 @@ async fn a_secret_of_someone_else_is_waited_for_and_followed() {
     let second = random();
     world.put("vault", &[("password", Some(&second))]).await;
     eventually("the new value works", PATIENCE, || async {
+        // Within the overlap, whether the new one works yet or not; a refusal is not asked away.
         for server in &world.servers {
-            ensure!(world.token(server.port, "external", &first).await? == 200, "the old value was cut short");
+            let status = world.token(server.port, "external", &first).await?;
+            assert_eq!(status, 200, "the old value was cut short");
         }
         ensure!(world.token(world.servers[0].port, "external", &second).await? == 200, "not yet");
         Ok(())
@@ -92,10 +94,7 @@ async fn a_secret_of_someone_else_is_waited_for_and_followed() {
     world.eventually_answers(&third, 200).await;
     world.put("vault", &[("password", Some(&third)), ("password_next", None)]).await;
     world.eventually_answers(&second, 401).await;
-    let seen = traffic.stop().await;
-    println!("{seen:?}");
-    assert!(seen.failures.is_empty(), "{:#?}", seen.failures);
-    assert!(seen.answered > 50 && seen.late * 2 < seen.answered, "{seen:?}");
+    traffic.stop().await.assert_whole();
 
     // Gone: what worked works.
     world.kubectl(&["delete", "secret", "vault"]).await;

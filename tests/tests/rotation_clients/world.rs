@@ -1,17 +1,12 @@
 //! The stage of the suite: a tenant with clients, two servers, an operator, and traffic.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use authly_tests::{
     api::http,
     controlplane::stdout_of,
+    manifests,
     process::{Process, eventually, free_port},
     stack::{Listening, Stack},
 };
@@ -19,16 +14,12 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use reqwest::Client;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+
+use crate::traffic::{self, Asker, Traffic};
 
 /// The overlap of every client here.
 pub(crate) const OVERLAP: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Whether the full form was asked for.
-pub(crate) fn long() -> bool {
-    std::env::var("AUTHLY_LONG").is_ok_and(|long| long == "1")
-}
 
 /// A tenant with its processes.
 pub(crate) struct World {
@@ -42,52 +33,13 @@ pub(crate) struct World {
     http: Client,
 }
 
-/// What clients saw.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) answered: u64,
-    /// Answers that came later than the overlap: they say nothing.
-    pub(crate) late: u64,
-    pub(crate) failures: Vec<String>,
-}
-
-/// Clients that read their Secret and ask for a token, again and again.
-pub(crate) struct Traffic {
-    stop: Arc<AtomicBool>,
-    clients: Vec<JoinHandle<Seen>>,
-}
-
-/// An OAuthClient that is there beside `billing`, with these credentials.
-pub(crate) fn client(id: &str, name: &str, credentials: &str) -> String {
-    format!(
-        r"---
-apiVersion: authly.dev/v1alpha1
-kind: OAuthClient
-metadata: {{name: {name}, namespace: shop-{id}}}
-spec:
-  tenantRef: {{name: acme-{id}}}
-  type: Service
-  credentials: {credentials}
-"
-    )
+/// An OAuthClient with these credentials.
+fn client(id: &str, name: &str, credentials: &str) -> String {
+    manifests::client(id, name, &format!("  credentials: {credentials}\n"))
 }
 
 fn manifests(id: &str) -> String {
-    let base = format!(
-        r"apiVersion: v1
-kind: Namespace
-metadata: {{name: shop-{id}}}
----
-apiVersion: authly.dev/v1alpha1
-kind: Tenant
-metadata: {{name: acme-{id}}}
-spec:
-  displayName: Acme
-  installation: inst-{id}
-  allowedNamespaces: [{{name: shop-{id}, role: Owner}}]
-"
-    );
-    base + &client(id, "billing", "{secret: {overlap: 4s}}")
+    manifests::tenant(id, "") + &client(id, "billing", "{secret: {overlap: 4s}}")
 }
 
 impl World {
@@ -179,7 +131,7 @@ impl World {
 
     /// A value of the generated Secret of a client.
     pub(crate) async fn value(&self, client: &str, key: &str) -> anyhow::Result<String> {
-        value(&self.secrets, &format!("{client}-oauth"), key).await
+        traffic::value(&self.secrets, &format!("{client}-oauth"), key).await
     }
 
     /// Sets keys of a Secret, and removes those without a value, as its owner would.
@@ -218,82 +170,7 @@ impl World {
 
     /// Starts `parallel` clients for each server, which read their value from a key of a Secret.
     pub(crate) fn traffic(&self, client: &str, (secret, key): (&str, &str), parallel: usize) -> Traffic {
-        let stop = Arc::new(AtomicBool::new(false));
         let ports = self.servers.iter().map(|server| server.port).cycle().take(self.servers.len() * parallel);
-        let clients = ports.map(|port| {
-            let (asker, secrets, stop) = (self.asker(client), self.secrets.clone(), Arc::clone(&stop));
-            let (secret, key) = (secret.to_owned(), key.to_owned());
-            tokio::spawn(async move { asker.keep_asking(port, (&secret, &key), &secrets, &stop).await })
-        });
-        Traffic { clients: clients.collect(), stop }
-    }
-}
-
-async fn value(secrets: &Api<Secret>, name: &str, key: &str) -> anyhow::Result<String> {
-    let secret = secrets.get(name).await?;
-    let value = secret.data.as_ref().and_then(|data| data.get(key)).with_context(|| format!("no {key}"))?;
-    Ok(String::from_utf8(value.0.clone())?)
-}
-
-/// Who asks for tokens.
-struct Asker {
-    http: Client,
-    host: String,
-    path: String,
-    client_id: String,
-}
-
-impl Asker {
-    async fn token(&self, port: u16, secret: &str) -> anyhow::Result<(u16, String)> {
-        let answer = self
-            .http
-            .post(format!("http://127.0.0.1:{port}{}/token", self.path))
-            .header("host", &self.host)
-            .basic_auth(&self.client_id, Some(secret))
-            .form(&[("grant_type", "client_credentials")])
-            .send()
-            .await?;
-        Ok((answer.status().as_u16(), answer.text().await?))
-    }
-
-    async fn keep_asking(
-        self,
-        port: u16,
-        (secret, key): (&str, &str),
-        secrets: &Api<Secret>,
-        stop: &AtomicBool,
-    ) -> Seen {
-        let mut seen = Seen::default();
-        while !stop.load(Ordering::Relaxed) {
-            let start = Instant::now();
-            let value = value(secrets, secret, key).await.expect("the value never goes");
-            let answer = self.token(port, &value).await;
-            seen.answered += 1;
-            match answer {
-                Ok((200, _)) => {}
-                _ if start.elapsed() >= OVERLAP => seen.late += 1,
-                Ok((status, body)) => {
-                    seen.failures.push(format!("port {port}, after {:?}: {status}: {body}", start.elapsed()));
-                }
-                Err(error) => seen.failures.push(format!("port {port}, after {:?}: {error:#}", start.elapsed())),
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        seen
-    }
-}
-
-impl Traffic {
-    /// Ends it; what all of them saw together.
-    pub(crate) async fn stop(self) -> Seen {
-        self.stop.store(true, Ordering::Relaxed);
-        let mut all = Seen::default();
-        for client in self.clients {
-            let seen = client.await.unwrap();
-            all.answered += seen.answered;
-            all.late += seen.late;
-            all.failures.extend(seen.failures);
-        }
-        all
+        Traffic::start(ports, &self.asker(client), (&self.secrets, secret, key))
     }
 }
