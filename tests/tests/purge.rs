@@ -10,6 +10,7 @@ use authly_tests::{
     controlplane::stdout_of,
     database,
     dev::DevClient,
+    manifests,
     process::{Process, eventually, free_port},
     stack::{Listening, Stack},
 };
@@ -17,8 +18,6 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// Longer than the operator waits before it looks through tombstones again.
-const LOOKED: Duration = Duration::from_secs(12);
 
 struct World {
     stack: Stack,
@@ -49,56 +48,62 @@ impl World {
     /// Applies the tenant and its client, and waits until they are served; the tenant's id, and the client.
     async fn declare(&self, legal_hold: bool) -> (String, DevClient, String) {
         let id = &self.stack.id;
-        let manifests = format!(
-            r#"apiVersion: v1
-kind: Namespace
-metadata: {{name: shop-{id}}}
----
-apiVersion: authly.dev/v1alpha1
-kind: Tenant
-metadata: {{name: acme-{id}}}
-spec:
-  installation: inst-{id}
-  legalHold: {legal_hold}
-  deletionPolicy: Delete
-  purgeAfter: 1s
-  urlHosts: ["files-{id}.example"]
-  allowedNamespaces: [{{name: shop-{id}, role: Owner}}]
----
-apiVersion: authly.dev/v1alpha1
-kind: OAuthClient
-metadata: {{name: billing, namespace: shop-{id}}}
-spec:
-  tenantRef: {{name: acme-{id}}}
-  type: Service
-"#
-        );
+        let manifests = manifests::tenant(id, &spec("acme", id, legal_hold)) + &manifests::client(id, "billing", "");
         self.stack.apply(&manifests).await.unwrap();
         let client = format!("oauthclient billing -n {}", self.namespace());
         for what in [self.tenant(), client] {
             self.stack.condition(&what, "Ready", "True", "", LIMIT).await.unwrap();
         }
-        let object = self.stack.object(&self.tenant()).await.unwrap();
-        let tenant = object["status"]["tenantId"].as_str().expect("a tenant that is Ready has an id").to_owned();
+        let tenant = self.id_of(&self.tenant()).await;
         let (client, endpoint) = self.stack.client(&self.namespace(), "billing-oauth").await.unwrap();
         (tenant, client, endpoint)
     }
 
-    async fn delete(&self) {
-        let tenant = self.tenant();
+    async fn id_of(&self, tenant: &str) -> String {
+        let object = self.stack.object(tenant).await.unwrap();
+        object["status"]["tenantId"].as_str().expect("a tenant that is Ready has an id").to_owned()
+    }
+
+    /// Another tenant of the installation, which no legal hold keeps; its id.
+    async fn declare_another(&self) -> String {
+        let id = &self.stack.id;
+        let start = format!("apiVersion: authly.dev/v1alpha1\nkind: Tenant\nmetadata: {{name: other-{id}}}\nspec:\n");
+        let other = start + &format!("  installation: inst-{id}\n") + &spec("other", id, false);
+        self.stack.apply(&other).await.unwrap();
+        let other = format!("tenant other-{id}");
+        self.stack.condition(&other, "Ready", "True", "", LIMIT).await.unwrap();
+        self.id_of(&other).await
+    }
+
+    async fn delete(&self, tenant: &str) {
         let args: Vec<&str> = ["delete"].into_iter().chain(tenant.split(' ')).collect();
         stdout_of(self.stack.cluster.kubectl(&args, None).await.unwrap()).unwrap();
     }
 
-    /// Waits until no token is issued any more.
-    async fn stopped(&self, client: &DevClient, endpoint: &str) {
+    /// Waits until no token is issued any more: until the answer is 400, or 404 where the tenant may be purged by then.
+    async fn stopped(&self, client: &DevClient, endpoint: &str, by: &[u16]) {
         let http = http();
         eventually("service stops", LIMIT, || async {
-            ensure!(token(&http, endpoint, client, &[]).await.is_err(), "a token is issued");
+            let request = http.post(endpoint).basic_auth(&client.client_id, client.client_secret.as_deref());
+            let status = request.form(&[("grant_type", "client_credentials")]).send().await?.status().as_u16();
+            assert!(status == 200 || by.contains(&status), "service stops with {status}");
+            ensure!(status != 200, "a token is issued");
             Ok(())
         })
         .await
         .unwrap();
+    }
+
+    /// Waits until a tenant is purged.
+    async fn purged(&mut self, id: &str) {
+        let left = format!("select count(*) from authly.tenant where id = '{id}' and purged_at is null");
+        for _ in 0..300 {
+            if self.count(&left).await == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("the tenant is not purged within a minute");
     }
 
     async fn count(&mut self, sql: &str) -> i64 {
@@ -120,6 +125,13 @@ spec:
     }
 }
 
+/// What both tenants declare.
+fn spec(name: &str, id: &str, legal_hold: bool) -> String {
+    format!(
+        "  legalHold: {legal_hold}\n  deletionPolicy: Delete\n  purgeAfter: 1s\n  urlHosts: [\"{name}-{id}.example\"]\n"
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_tenant_can_be_restored_until_its_keys_are_destroyed() {
     let mut world = World::start().await;
@@ -131,9 +143,14 @@ async fn a_deleted_tenant_can_be_restored_until_its_keys_are_destroyed() {
     assert!(keys > 0);
 
     // Under a legal hold nothing is destroyed, and the same manifest brings everything back.
-    world.delete().await;
-    world.stopped(&client, &endpoint).await;
-    tokio::time::sleep(LOOKED).await;
+    let tenant = world.tenant();
+    let other = world.declare_another().await;
+    world.delete(&tenant).await;
+    world.stopped(&client, &endpoint, &[400]).await;
+    // One that is deleted later and has no hold: when it is purged, this one was looked at.
+    world.delete(&format!("tenant other-{}", world.stack.id)).await;
+    world.purged(&other).await;
+    assert_eq!(world.keys(&other).await, 0);
     assert_eq!(world.keys(&id).await, keys, "a legal hold keeps the keys of a deleted tenant");
     let (restored, same, _) = world.declare(false).await;
     assert_eq!((restored, same.client_secret.clone()), (id.clone(), client.client_secret.clone()));
@@ -141,16 +158,9 @@ async fn a_deleted_tenant_can_be_restored_until_its_keys_are_destroyed() {
     let old = token(&http, &endpoint, &client, &[]).await.unwrap();
 
     // Without one they are destroyed once the time is over, and so is all that was declared.
-    world.delete().await;
-    world.stopped(&client, &endpoint).await;
-    let gone = format!("select count(*) from authly.tenant where id = '{id}' and purged_at is null");
-    for _ in 0..60 {
-        if world.count(&gone).await == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    assert_eq!(world.count(&gone).await, 0, "the tenant is purged");
+    world.delete(&tenant).await;
+    world.stopped(&client, &endpoint, &[400, 404]).await;
+    world.purged(&id).await;
     assert_eq!(world.keys(&id).await, 0);
     let left = world
         .count(&format!(
@@ -176,9 +186,7 @@ async fn a_deleted_tenant_can_be_restored_until_its_keys_are_destroyed() {
         let answer: Value = request.send().await.unwrap().json().await.unwrap();
         assert_eq!(answer["active"], is_active, "{answer}");
     }
-    let mut jobs = url::Url::parse(&world.stack.login_url("jobs", None).unwrap()).unwrap();
-    jobs.set_password(Some(world.stack.password())).unwrap();
-    let verified = verify(jobs.as_str(), &[]).unwrap();
+    let verified = verify(&world.stack.jobs_url().unwrap(), &[]).unwrap();
     assert!(verified.status.success(), "{}", verified.text);
     world.server.process.check().unwrap();
 }
