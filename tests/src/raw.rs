@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpSocket,
+    net::{TcpSocket, TcpStream},
 };
 
 /// How long an answer may take.
@@ -64,6 +64,19 @@ pub async fn exchange_from(source: IpAddr, port: u16, request: &[u8]) -> anyhow:
         stream.write_all(request).await.ok();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.ok();
+        anyhow::Ok(Answer::parse(&bytes))
+    };
+    tokio::time::timeout(LIMIT, talk).await.context("neither answered nor closed in time")?
+}
+
+/// Sends the head and then the chunk again and again, until the other end does not take any more of it; what it answered.
+pub async fn exchange_without_end(port: u16, head: &[u8], chunk: &[u8]) -> anyhow::Result<Answer> {
+    let talk = async {
+        let (mut reader, mut writer) = TcpStream::connect(("127.0.0.1", port)).await?.into_split();
+        writer.write_all(head).await?;
+        let mut bytes = Vec::new();
+        let send = async { while writer.write_all(chunk).await.is_ok() {} };
+        tokio::join!(send, async { reader.read_to_end(&mut bytes).await.ok() });
         anyhow::Ok(Answer::parse(&bytes))
     };
     tokio::time::timeout(LIMIT, talk).await.context("neither answered nor closed in time")?
