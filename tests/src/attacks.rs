@@ -123,7 +123,8 @@ impl Attack {
             Some(rest) => rest[rest.find('/')?..].to_owned(),
             None => text,
         };
-        let end = text.find("?sx-k=").or_else(|| text.find("&sx-k=")).unwrap_or(text.len());
+        // The block begins at the later of the two: what stands before it may hold either.
+        let end = text.rfind("?sx-k=").max(text.rfind("&sx-k=")).unwrap_or(text.len());
         Some(text[..end].to_owned())
     }
 
