@@ -10,6 +10,10 @@ pub const INSTALLATION: &str = "default";
 pub const MIN_ACCESS_TOKEN_LIFETIME: Seconds = Seconds(10);
 /// The shortest and the longest `spec.purgeAfter` of a Tenant.
 pub(crate) const PURGE_AFTER: [Seconds; 2] = [Seconds(1), Seconds(3650 * 86_400)];
+/// The shortest and the longest `spec.signingKeys.rotateEvery` of a Tenant.
+pub(crate) const SIGNING_KEY_PERIOD: [Seconds; 2] = [Seconds(3600), Seconds(3650 * 86_400)];
+/// The longest `spec.signingKeys.overlap` of a Tenant.
+pub(crate) const MAX_SIGNING_KEY_OVERLAP: Seconds = Seconds(365 * 86_400);
 /// `spec.credentials.secret.overlap` of an OAuthClient.
 pub const ROTATION_OVERLAP: Seconds = Seconds(86_400);
 /// The shortest and the longest `spec.credentials.secret.rotateEvery`.

@@ -4,11 +4,9 @@ use authly_crds::TenantSpec;
 use authly_model::tenant::MAX_ACCESS_TOKEN_LIFETIME;
 
 use super::{Violation, between, metadata, no_default_port};
-use crate::defaults::{INSTALLATION, MIN_ACCESS_TOKEN_LIFETIME, PURGE_AFTER};
-
-/// The bounds of `spec.signingKeys.rotateEvery`, and the longest overlap, in seconds.
-const ROTATE_EVERY: (i64, i64) = (3600, 315_360_000);
-const MAX_OVERLAP: i64 = 31_536_000;
+use crate::defaults::{
+    INSTALLATION, MAX_SIGNING_KEY_OVERLAP, MIN_ACCESS_TOKEN_LIFETIME, PURGE_AFTER, SIGNING_KEY_PERIOD,
+};
 
 pub(super) fn check(old: Option<&TenantSpec>, new: &TenantSpec, found: &mut Vec<Violation>) {
     no_default_port(&new.url_hosts, "spec.urlHosts", found);
@@ -27,9 +25,10 @@ pub(super) fn check(old: Option<&TenantSpec>, new: &TenantSpec, found: &mut Vec<
     between(lifetime, min, max, "spec.tokens.accessTokenLifetime", found);
     let [min, max] = PURGE_AFTER.map(|seconds| seconds.0);
     between(new.purge_after.as_ref(), min, max, "spec.purgeAfter", found);
-    let (keys, (min, max)) = (new.signing_keys.as_ref(), ROTATE_EVERY);
+    let (keys, [min, max]) = (new.signing_keys.as_ref(), SIGNING_KEY_PERIOD.map(|seconds| seconds.0));
     between(keys.and_then(|keys| keys.rotate_every.as_ref()), min, max, "spec.signingKeys.rotateEvery", found);
-    between(keys.and_then(|keys| keys.overlap.as_ref()), 0, MAX_OVERLAP, "spec.signingKeys.overlap", found);
+    let max = MAX_SIGNING_KEY_OVERLAP.0;
+    between(keys.and_then(|keys| keys.overlap.as_ref()), 0, max, "spec.signingKeys.overlap", found);
     if let Some(old) = old {
         check_transition(old, new, found);
     }
