@@ -207,6 +207,12 @@ impl World {
         self.incomplete = incomplete;
     }
 
+    /// Whether some source could not be read at all.
+    #[must_use]
+    pub const fn is_incomplete(&self) -> bool {
+        self.incomplete
+    }
+
     /// Every tenant that is declared or referred to.
     #[must_use]
     pub fn tenant_names(&self) -> BTreeSet<String> {

@@ -1,7 +1,12 @@
 //! Tenants whose tombstone is older than their `purgeAfter` (operator.md, rule 10): while there are tombstones, they are looked
 //! through now and then, and what is due is purged. The store decides again within its transaction.
+//!
+//! The tombstone alone is not enough: who declares the Tenant again wants it back, even while that cannot be stored yet.
 
 use std::time::{Duration, Instant};
+
+use authly_desired::desired;
+use authly_model::ids::{Kind, ObjectRef};
 
 use super::{Engine, EngineError, apply::NotApplied, cluster::Cluster};
 
@@ -17,10 +22,14 @@ impl<C: Cluster> Engine<C> {
     /// Purges what is due, if it is time to look.
     pub(super) async fn purge(&mut self, now: Instant) -> Result<(), EngineError> {
         let is_time = self.purge_read.is_none_or(|read| now >= read + READ);
-        if !self.started || self.stale || !is_time || !self.has_tombstones() {
+        if !self.started || !is_time || !self.has_tombstones() {
             return Ok(());
         }
+        // Before anything that ends this look: the loop wakes for the next one by this time.
         self.purge_read = Some(now);
+        if self.stale || self.index.world.is_incomplete() {
+            return Ok(());
+        }
         match self.purge_due().await {
             Ok(()) => Ok(()),
             Err(NotApplied::Stop(error)) => Err(error),
@@ -34,6 +43,9 @@ impl<C: Cluster> Engine<C> {
     async fn purge_due(&mut self) -> Result<(), NotApplied> {
         let at = self.clock.now();
         for (id, name) in self.leader.purgeable(at).await? {
+            if self.is_wanted_back(&name) {
+                continue;
+            }
             // Whatever comes of it, the store holds something else than before.
             self.stale = true;
             if self.leader.purge(id, at).await? {
@@ -44,5 +56,12 @@ impl<C: Cluster> Engine<C> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a Tenant of this name and installation is declared: accepted, refused, paused or unreadable. A reconcile that
+    /// failed, or has not come yet, restores it later.
+    fn is_wanted_back(&self, name: &str) -> bool {
+        let entry = self.index.entries.get(&ObjectRef::new(Kind::Tenant, "", name));
+        entry.is_some_and(|entry| !entry.deleting) && desired(&self.index.world, name).ours
     }
 }

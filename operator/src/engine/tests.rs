@@ -7,5 +7,6 @@ mod failures;
 pub(crate) mod lab;
 mod lifecycle;
 mod pepper;
+mod purge;
 mod restarts;
 mod signing;

@@ -23,55 +23,7 @@ use uuid::Uuid;
 use super::cluster::FakeCluster;
 use crate::engine::{Declared, Engine, EngineError, EngineMetrics, Input, Parts, Target};
 
-pub(crate) const QUICKSTART: &str = r#"
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop}
----
-apiVersion: authly.dev/v1alpha1
-kind: Tenant
-metadata: {name: acme}
-spec:
-  displayName: Acme
-  urlHosts: [files.acme.example]
-  allowedNamespaces:
-  - {name: shop, role: Owner}
----
-apiVersion: authly.dev/v1alpha1
-kind: OAuthClient
-metadata: {name: billing, namespace: shop}
-spec:
-  tenantRef: {name: acme}
-  type: Service
----
-apiVersion: authly.dev/v1alpha1
-kind: SignedUrlRoute
-metadata: {name: reports, namespace: shop}
-spec:
-  tenantRef: {name: acme}
-  hosts: [files.acme.example]
-  pathPrefix: /reports/
-  backend:
-    service: {name: files, port: 80}
----
-apiVersion: authly.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: reports, namespace: shop}
-spec:
-  tenantRef: {name: acme}
-  cedar: |
-    permit (principal == Client::"shop.billing", action == Action::"sign", resource in Route::"shop/reports");
-    permit (principal, action == Action::"redeem", resource in Route::"shop/reports");
----
-apiVersion: authly.dev/v1alpha1
-kind: RetentionPolicy
-metadata: {name: standard, namespace: shop}
-spec:
-  tenantRef: {name: acme}
-  mode: Enforce
-  rules:
-  - {data: [Tokens], after: 30d}
-"#;
+pub(crate) const QUICKSTART: &str = include_str!("quickstart.yaml");
 
 const PASSWORD: &str = "operator-tests-password";
 const KEK: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -84,6 +36,8 @@ pub(crate) struct Lab {
     pub(crate) proxy: Slow,
     url: String,
     objects: Vec<Object>,
+    /// Whether the engine is told that some source cannot be read.
+    pub(crate) incomplete: bool,
     running: Option<Running>,
 }
 
@@ -125,7 +79,7 @@ impl Lab {
         let (_, place) = url.rsplit_once('@').unwrap();
         let port = place.split([':', '/']).nth(1).unwrap().parse().unwrap();
         let proxy = Slow::before(port).await.unwrap();
-        Self { cluster: Arc::default(), proxy, url, objects: Vec::new(), running: None }
+        Self { cluster: Arc::default(), proxy, url, objects: Vec::new(), incomplete: false, running: None }
     }
 
     pub(crate) async fn store(&self, role: Role, port: Option<u16>) -> Store {
@@ -151,9 +105,9 @@ impl Lab {
         Replica { live, _stop: stop.drop_guard() }
     }
 
-    /// Starts an engine and tells it everything that is declared.
-    pub(crate) async fn start(&mut self) {
-        let engine = Engine::new(Parts {
+    /// An engine that knows nothing yet and does not run.
+    pub(crate) async fn engine(&self) -> Engine<FakeCluster> {
+        Engine::new(Parts {
             cluster: Arc::clone(&self.cluster),
             leader: self.leader().await,
             kek: Arc::new(kek()),
@@ -161,15 +115,25 @@ impl Lab {
             metrics: EngineMetrics::new(&Metrics::new()),
             issuer_base: "https://id.example".to_owned(),
             jwks_max_age: Seconds(1),
-        });
+        })
+    }
+
+    /// Starts an engine and tells it everything that is declared.
+    pub(crate) async fn start(&mut self) {
+        let engine = self.engine().await;
         let (inputs, receiver) = mpsc::channel(64);
         let cancel = CancellationToken::new();
         let engine = tokio::spawn(engine.run(receiver, cancel.clone()));
         self.running = Some(Running { inputs, cancel, engine });
-        for object in self.objects.clone() {
-            self.tell(object, false).await;
+        for input in self.inputs() {
+            self.send(input).await;
         }
-        self.send(Input::Synced).await;
+    }
+
+    /// Everything that an engine is told at its start.
+    pub(crate) fn inputs(&self) -> Vec<Input> {
+        let objects = self.objects.iter().map(|object| self.input(object.clone(), false));
+        objects.chain([Input::Complete(!self.incomplete), Input::Synced]).collect()
     }
 
     /// Stops the engine; how it ended.
@@ -197,7 +161,7 @@ impl Lab {
             let object = manifest.unwrap().object;
             self.objects.retain(|old| old.reference() != object.reference() || object.reference().is_none());
             self.objects.push(object.clone());
-            self.tell(object, true).await;
+            self.send(self.input(object, true)).await;
         }
     }
 
@@ -221,20 +185,17 @@ impl Lab {
                 ));
                 *object = tenant.into();
                 let object = object.clone();
-                return self.tell(object, true).await;
+                return self.send(self.input(object, true)).await;
             }
         }
     }
 
-    async fn tell(&self, object: Object, changed: bool) {
+    fn input(&self, object: Object, changed: bool) -> Input {
         match object {
-            Object::Namespace(namespace) => {
-                self.send(Input::Namespace { name: namespace.name, labels: Some(namespace.labels) }).await;
-            }
+            Object::Namespace(namespace) => Input::Namespace { name: namespace.name, labels: Some(namespace.labels) },
             object => {
                 let reference = object.reference().unwrap();
-                let declared = self.declared(reference, Ok(object), changed);
-                self.send(Input::Declared(Box::new(declared))).await;
+                Input::Declared(Box::new(self.declared(reference, Ok(object), changed)))
             }
         }
     }
