@@ -12,13 +12,15 @@ use authly_model::{
 use super::{Engine, cluster::Cluster, triggers::PAUSED};
 
 impl<C: Cluster> Engine<C> {
-    /// Notes which objects of a tenant are paused, and says so; true if the tenant is, as a whole.
-    pub(super) fn pause(&mut self, tenant: &str) -> bool {
+    /// Notes which objects of a tenant are paused, and says so.
+    pub(super) fn note_paused(&mut self, tenant: &str) {
         let whole = ObjectRef::new(Kind::Tenant, "", tenant);
         let all = self.index.entries.get(&whole).is_some_and(|entry| entry.triggers.paused);
         for reference in self.index.of_tenant(tenant) {
             let Some(entry) = self.index.entries.get_mut(&reference) else { continue };
-            let why = if entry.triggers.paused {
+            let why = if entry.deleting {
+                None
+            } else if entry.triggers.paused {
                 Some(format!("the annotation {PAUSED} pauses it: remove it to go on"))
             } else if all {
                 Some(format!("the annotation {PAUSED} of Tenant `{tenant}` pauses it: remove it there to go on"))
@@ -33,7 +35,6 @@ impl<C: Cluster> Engine<C> {
                 self.refresh(&reference);
             }
         }
-        all
     }
 
     /// What is paused stays as it is stored.
@@ -41,7 +42,7 @@ impl<C: Cluster> Engine<C> {
         let desired = &mut resolved.desired;
         for ObjectRef { kind, object } in self.index.of_tenant(tenant).iter().filter(|object| self.is_paused(object)) {
             match kind {
-                Kind::Tenant => {}
+                Kind::Tenant => desired.tenant = Some(Item::Keep),
                 Kind::OAuthClient => drop(desired.clients.insert(object.clone(), Item::Keep)),
                 Kind::SignedUrlRoute => drop(desired.routes.insert(object.clone(), Item::Keep)),
                 Kind::AccessPolicy => drop(desired.policies.insert(object.clone(), Item::Keep)),

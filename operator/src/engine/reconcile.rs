@@ -54,9 +54,7 @@ impl<C: Cluster> Engine<C> {
             self.leave(tenant);
             return Ok(());
         }
-        if self.pause(tenant) {
-            return Ok(());
-        }
+        self.note_paused(tenant);
         self.keep_paused(tenant, &mut resolved);
         let task = Task::Tenant(tenant.to_owned());
         let result = match loaded {
@@ -87,13 +85,16 @@ impl<C: Cluster> Engine<C> {
 
     async fn apply_and_unlock(&mut self, tenant: &str, resolved: &Resolved) -> Result<Applied, NotApplied> {
         let applied = self.apply(tenant, resolved).await?;
-        if !self.is_paused(&ObjectRef::new(Kind::Tenant, "", tenant)) {
+        let is_paused = self.is_paused(&ObjectRef::new(Kind::Tenant, "", tenant));
+        if !is_paused {
             self.rotate_or_note(tenant).await?;
         }
         if !resolved.desired.clients.is_empty() {
             self.unlock(tenant).await?;
         }
-        self.change_pepper_or_note(tenant).await?;
+        if !is_paused {
+            self.change_pepper_or_note(tenant).await?;
+        }
         Ok(applied)
     }
 }

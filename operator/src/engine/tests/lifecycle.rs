@@ -130,6 +130,35 @@ async fn below_a_tenant_always_deletes_and_a_retained_tenant_keeps_serving() {
 }
 
 #[tokio::test]
+async fn what_is_deleted_below_a_paused_tenant_goes_and_the_rest_stays_as_it_is_stored() {
+    let mut lab = Lab::new().await;
+    let server = lab.replica(Server).await;
+    lab.apply(QUICKSTART).await;
+    lab.start().await;
+    lab.until(&in_shop(Kind::OAuthClient, "billing"), "Ready", "True/Programmed").await;
+    let annotations = "{authly.dev/paused: '', authly.dev/rotate-pepper-requested-at: now}";
+    let paused = QUICKSTART
+        .replace("metadata: {name: acme}", &format!("metadata: {{name: acme, annotations: {annotations}}}"))
+        .replace("displayName: Acme", "displayName: Acme Ltd")
+        .replace("pathPrefix: /reports/", "pathPrefix: /bills/");
+    lab.apply(&paused).await;
+    lab.eventually("paused", || lab.condition(&tenant("acme"), "Paused") == "True/Paused").await;
+    lab.delete(&in_shop(Kind::OAuthClient, "billing")).await;
+    lab.eventually("the Secret goes", || lab.cluster.state().secrets.is_empty()).await;
+    lab.eventually("the client goes", || {
+        let snapshot = server.live.snapshot();
+        let (acme, _) = snapshot.tenant_by_issuer("id.example", "/t/acme").unwrap();
+        acme.is_serving() && acme.route("files.acme.example", "/reports/q3.pdf").is_some()
+    })
+    .await;
+    lab.stop().await.unwrap();
+    let held = lab.leader().await.stored().await.unwrap().remove(0);
+    assert!(!held.stored.objects.contains_key(&in_shop(Kind::OAuthClient, "billing")));
+    assert!(held.stored.objects.contains_key(&in_shop(Kind::SignedUrlRoute, "reports")));
+    assert_eq!((held.tenant.display_name.as_str(), held.pepper_request), ("Acme", None));
+}
+
+#[tokio::test]
 async fn a_tenant_to_be_deleted_stops_serving_before_its_finalizer_goes() {
     let mut lab = Lab::new().await;
     let server = lab.replica(Server).await;
