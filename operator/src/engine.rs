@@ -13,6 +13,7 @@ mod cluster;
 mod condition;
 mod credentials;
 mod existing;
+mod facts;
 mod hashes;
 mod index;
 mod input;
@@ -138,6 +139,8 @@ pub struct Engine<C> {
     started: bool,
     /// The ledger must be read again.
     stale: bool,
+    /// Someone asked for a reconcile, who may know of something that is not seen here: the next batch reads the ledger again.
+    asked: bool,
 }
 
 impl<C: Cluster> Engine<C> {
@@ -169,6 +172,7 @@ impl<C: Cluster> Engine<C> {
             synced: false,
             started: false,
             stale: true,
+            asked: false,
         }
     }
 
@@ -205,66 +209,6 @@ impl<C: Cluster> Engine<C> {
         }
     }
 
-    /// Takes an input into the index.
-    fn take(&mut self, input: Input) {
-        let touched = match input {
-            Input::Declared(declared) => {
-                let reference = declared.target.object.clone();
-                self.deleted.remove(&reference);
-                let asked = self.asked(&reference);
-                let rotated = self.signing.note_request(&declared);
-                let mut touched = self.index.declare(*declared);
-                touched.extend(rotated);
-                if self.asked(&reference).is_some_and(|now| asked.as_ref() != Some(&now)) {
-                    // Whoever asks may know of something that is not seen here: the store is read again as well.
-                    self.stale = true;
-                }
-                self.judge_malformed(&reference);
-                self.refresh(&reference);
-                touched
-            }
-            Input::Deleted(reference) => self.delete(&reference),
-            Input::Namespace { name, labels } => self.index.namespace(&name, labels),
-            Input::Secrets { namespace, name } => {
-                for client in self.index.clients_of(&namespace, name.as_deref()) {
-                    self.tasks.add_now(Task::Secret(client));
-                }
-                return;
-            }
-            Input::Complete(complete) => {
-                self.index.world.set_incomplete(!complete);
-                self.index.world.tenant_names()
-            }
-            Input::Synced => {
-                self.synced = true;
-                self.index.world.tenant_names()
-            }
-        };
-        if self.synced {
-            self.batch.add(touched, Instant::now());
-        }
-        self.metrics.objects.set(i64::try_from(self.index.entries.len()).unwrap_or(i64::MAX));
-    }
-
-    /// The request to reconcile an object now that was not answered yet.
-    fn asked(&self, reference: &ObjectRef) -> Option<String> {
-        self.index.entries.get(reference)?.triggers.reconcile.clone()
-    }
-
-    fn delete(&mut self, reference: &ObjectRef) -> BTreeSet<String> {
-        let (entry, touched) = self.index.delete(reference);
-        let held = entry.and_then(|entry| entry.tenant).and_then(|tenant| self.ledger.tenants.get(&tenant));
-        if !self.started || held.is_some_and(|held| held.has(reference)) {
-            self.deleted.insert(reference.clone());
-        }
-        self.waiting.remove(reference);
-        self.waiting_secrets.remove(reference);
-        for task in [Task::Status, Task::Secret, Task::Finalizer] {
-            self.tasks.cancel(&task(reference.clone()));
-        }
-        touched
-    }
-
     /// When the loop must look again by itself.
     fn wake(&self, now: Instant) -> Instant {
         if !self.synced {
@@ -288,6 +232,9 @@ impl<C: Cluster> Engine<C> {
         let retries = self.tasks.take_due(now);
         self.batch.add_due(retries, now);
         self.batch.add_due(self.signing.take_due(self.clock.now()), now);
+        if self.batch.due().is_some_and(|due| due <= now) {
+            self.stale |= std::mem::take(&mut self.asked);
+        }
         let loaded = self.load(now).await?;
         for tenant in self.batch.take(now) {
             let loaded = loaded.clone().map_err(NotApplied::Retry);

@@ -190,8 +190,10 @@ impl<C: Cluster> Engine<C> {
         let newest = peppers.next().map(|(at, row)| (at, row.key_id.clone()));
         let has_older = peppers.next().is_some();
         if let Some((at, newest)) = newest {
+            // Something is digested under it only after every server knew it, which this process may not have seen itself.
+            let is_used = held.hashes.values().flatten().any(|hash| hash.pepper_id == newest);
             held.newest_pepper = newest;
-            if has_older && !is_known {
+            if has_older && !is_known && !is_used {
                 // Nothing is digested under a pepper that a server may not know: last, it only checks.
                 let row = rows.remove(at);
                 rows.push(row);

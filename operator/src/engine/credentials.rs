@@ -1,5 +1,5 @@
-//! The generated Secret of one client (that of someone else is in [`super::existing`]): reads it, takes the steps of [`super::slots`] that need the cluster, and says what
-//! the engine must do next (operator.md, rule 7).
+//! The generated Secret of one client (that of someone else is in [`super::existing`]): reads it, takes the steps of
+//! [`super::slots`] that need the cluster, and says what the engine must do next (operator.md, rule 7).
 //!
 //! A Secret without our mark is never touched. The value of a secret stays in this file and in the Secret.
 //! Losing the Secret by hand is a rotation: only the hash is kept, so a new value is made, and the old one stays valid
@@ -124,8 +124,9 @@ pub(super) async fn visit<C: Cluster>(cluster: &C, plan: &Plan) -> Result<Visite
         let slots = found.as_ref().map(|secret| Slots::read(secret, &plan.keys)).unwrap_or_default();
         let answered = found.as_ref().and_then(|secret| secret.annotations.get(ROTATE)).cloned();
         let seen = Seen::new(plan, slots, answered, &mut since);
-        if let Some(hashes) = digested_anew(found.as_ref(), plan) {
-            return Ok(seen.visited(plan, |_| Visit::Commit { hashes, ready: plan.programmed }));
+        let values = found.iter().flat_map(texts).filter_map(|text| ClientSecret::parse(text).ok());
+        if let Some(anew) = seen.digested_anew(values, plan) {
+            return Ok(seen.visited(plan, |_| anew));
         }
         let mut write = template(plan, found.as_ref());
         match next_step(&seen.slots, seen.known(plan)) {
@@ -205,6 +206,19 @@ impl Seen {
         }
     }
 
+    /// What to store instead, if a pepper changed: the same values, digested under the newest. Every server knows it already.
+    /// A hash whose value is nowhere any more stays as it is.
+    pub(super) fn digested_anew(&self, values: impl Iterator<Item = ClientSecret>, plan: &Plan) -> Option<Visit> {
+        let values: Vec<ClientSecret> = values.collect();
+        let anew = |hash: &SecretHash| {
+            let found = values.iter().find_map(|value| plan.keys.digest_anew(value, hash).ok().flatten());
+            found.unwrap_or_else(|| hash.clone())
+        };
+        let hashes: Vec<SecretHash> = plan.stored.iter().map(anew).collect();
+        let ready = self.slots.current.as_ref().is_some_and(|current| hashes.contains(current));
+        (hashes != plan.stored).then_some(Visit::Commit { hashes, ready })
+    }
+
     /// What the engine is told; `visit` is made from whether `client_secret` works.
     pub(super) fn visited(self, plan: &Plan, visit: impl FnOnce(bool) -> Visit) -> Visited {
         let ready = self.slots.current.as_ref().is_some_and(|current| plan.stored.contains(current));
@@ -244,16 +258,9 @@ fn age(current: &SecretHash, before: Option<Since>, now: Timestamp) -> Since {
     })
 }
 
-/// What to store instead, if a pepper changed: the same values, digested under the newest. Every server knows it already.
-fn digested_anew(found: Option<&SecretObject>, plan: &Plan) -> Option<Vec<SecretHash>> {
-    let values = found?.data.values().filter_map(|value| ClientSecret::parse(value.text()?).ok());
-    let values: Vec<ClientSecret> = values.collect();
-    let anew = |hash: &SecretHash| {
-        let found = values.iter().find_map(|value| plan.keys.digest_anew(value, hash).ok().flatten());
-        found.unwrap_or_else(|| hash.clone())
-    };
-    let hashes: Vec<SecretHash> = plan.stored.iter().map(anew).collect();
-    (hashes != plan.stored).then_some(hashes)
+/// The values of a Secret that are text.
+pub(super) fn texts(secret: &SecretObject) -> impl Iterator<Item = &str> {
+    secret.data.values().filter_map(SecretData::text)
 }
 
 fn template(plan: &Plan, found: Option<&SecretObject>) -> SecretWrite {

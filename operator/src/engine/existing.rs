@@ -9,7 +9,7 @@ use authly_secrets::{BadSuppliedSecret, ClientSecret};
 
 use super::{
     cluster::{Cluster, SecretData, SecretObject},
-    credentials::{CredentialsError, Plan, Seen, Visit, Visited},
+    credentials::{CredentialsError, Plan, Seen, Visit, Visited, texts},
     slots::{Slots, is_same, target},
 };
 
@@ -32,6 +32,10 @@ pub(super) async fn look<C: Cluster>(cluster: &C, plan: &Plan, key: &str) -> Res
     let mut since = plan.rotation.since.clone();
     // There is nothing here to rotate: a request is answered by the look that it caused.
     let seen = Seen::new(plan, slots, plan.rotation.requested.clone(), &mut since);
+    let values = texts(&found).filter_map(|text| ClientSecret::supplied(text).ok());
+    if let Some(anew) = seen.digested_anew(values, plan) {
+        return Ok(seen.visited(plan, |_| anew));
+    }
     let hashes = target(&seen.slots, &plan.stored, seen.known(plan).overlap_over);
     if !is_same(&hashes, &plan.stored) {
         return Ok(seen.visited(plan, |ready| Visit::Commit { hashes, ready }));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use authly_desired::{Namespace, Object, World};
 use authly_model::{
     feed::Revision,
-    ids::{ObjectName, ObjectRef},
+    ids::{Kind, ObjectName, ObjectRef},
 };
 use serde_json::Value;
 
@@ -199,6 +199,11 @@ impl Index {
     /// The objects that are, or name, a tenant.
     pub(super) fn of_tenant(&self, tenant: &str) -> Vec<ObjectRef> {
         self.of_tenant.get(tenant).into_iter().flatten().cloned().collect()
+    }
+
+    /// What the annotations of a Tenant ask for, while it is declared.
+    pub(super) fn triggers_of(&self, tenant: &str) -> Option<&Triggers> {
+        Some(&self.entries.get(&ObjectRef::new(Kind::Tenant, "", tenant))?.triggers)
     }
 
     /// The store has lost a tenant: whatever is declared of it will be new there.

@@ -1,13 +1,12 @@
 //! What is said of each object of a tenant after a reconcile, and what each still needs.
 
-use authly_desired::{Effective, Object, Reason, Resolved, Verdict};
+use authly_desired::{Object, Resolved, Verdict};
 use authly_model::{
     client::{AuthMethod, Client},
     diff::Item,
     ids::{Kind, ObjectRef},
 };
-use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::time::Instant;
 
 use super::{
@@ -15,21 +14,14 @@ use super::{
     apply::Applied,
     cluster::Cluster,
     condition::{self, Facts},
+    facts::{facts, is_known_orphan, said, seen_fields},
     index::{Carried, Entry},
     ledger::Held,
     programmed::Failing,
-    retention,
-    rotation::{self, Shown},
-    signing,
+    rotation::Shown,
     tasks::Task,
     work::QUIET,
 };
-
-/// The field of status that echoes the request of a reconcile.
-const RECONCILED: &str = "reconcileRequestedAt";
-/// The fields of status that come from [`Effective`].
-const FIELDS: [&str; 11] =
-    ["tenantId", "issuer", "clientId", "secretName", "host", "path", "maxTtl", "defaultTtl", "mode", "tests", "target"];
 
 impl<C: Cluster> Engine<C> {
     /// Judges every object of a tenant.
@@ -58,8 +50,10 @@ impl<C: Cluster> Engine<C> {
     pub(super) fn leave(&mut self, tenant: &str) {
         for reference in self.index.of_tenant(tenant) {
             if let Some(entry) = self.index.entries.get_mut(&reference) {
-                entry.facts = None;
+                (entry.facts, entry.paused) = (None, None);
             }
+            self.waiting.remove(&reference);
+            self.waiting_secrets.remove(&reference);
             for task in [Task::Status, Task::Secret, Task::Finalizer] {
                 self.tasks.cancel(&task(reference.clone()));
             }
@@ -74,8 +68,8 @@ impl<C: Cluster> Engine<C> {
         applied: &Result<Applied, Failing>,
     ) {
         let programmed = self.is_programmed(tenant, reference);
-        let tenant_id = self.ledger.tenants.get(tenant).map(|held| held.id.to_string());
-        let (keys, rotation) = self.shown_keys(tenant);
+        let of_tenant = (reference.kind == Kind::Tenant)
+            .then(|| (self.ledger.tenants.get(tenant).map(|held| held.id.to_string()), self.shown_keys(tenant)));
         let Some(entry) = self.index.entries.get_mut(reference) else { return };
         if entry.malformed.is_some() {
             return;
@@ -95,7 +89,7 @@ impl<C: Cluster> Engine<C> {
         if let Err(failing) = applied {
             facts.stored = Err(failing.clone());
         }
-        if let (Kind::Tenant, Some(id)) = (reference.kind, tenant_id) {
+        if let Some((Some(id), (keys, rotation))) = of_tenant {
             facts.fields.insert("tenantId".to_owned(), id.into());
             facts.fields.extend(keys);
             facts.rotation = rotation;
@@ -208,24 +202,6 @@ impl<C: Cluster> Engine<C> {
     }
 }
 
-/// The status that an object should have; `None` while nothing is known of it.
-pub(super) fn said(entry: &Entry, seen: &Value, now: Timestamp) -> Option<Value> {
-    match (&entry.paused, &entry.facts) {
-        (Some(why), _) => Some(condition::paused(seen, why, entry.generation, now)),
-        (None, Some(facts)) => Some(condition::status(facts, seen, now)),
-        (None, None) => None,
-    }
-}
-
-/// Whether it has been said that the object's Tenant is missing, by this operator or one of another installation. Without a
-/// Tenant the object is nobody's: if each said it in its own words, they would take turns for ever.
-fn is_known_orphan(facts: &Facts, seen: &Value) -> bool {
-    let orphan = Reason::TenantNotFound.as_str();
-    facts.accepted.as_ref().err().is_some_and(|failing| failing.reason == orphan)
-        && seen.get("observedGeneration").and_then(Value::as_i64) == Some(facts.generation)
-        && condition::ready(seen).is_some_and(|(ready, reason, _)| !ready && reason == orphan)
-}
-
 /// What is known of an object that did not change since the process began.
 fn carried_before(held: &Held, reference: &ObjectRef, entry: &Entry) -> Carried {
     let seen = entry.seen.value();
@@ -248,75 +224,4 @@ fn client_of<'a>(resolved: &'a Resolved, reference: &ObjectRef) -> Option<&'a Cl
         Some(Item::Valid(client)) => Some(client),
         _ => None,
     }
-}
-
-fn facts(entry: &Entry, verdict: &Verdict, programmed: Result<(), Failing>) -> Facts {
-    let failing = |result: &Result<(), authly_desired::Refusal>| {
-        result.clone().map_err(|refusal| Failing::new(refusal.reason.as_str(), refusal.message))
-    };
-    let seen = entry.seen.value();
-    let credentials = match (&entry.credentials.client_id, &entry.credentials.outcome) {
-        (None, _) => Ok(()),
-        (Some(_), outcome) => outcome.clone().unwrap_or_else(|| credentials_before(&seen)),
-    };
-    let mut fields = fields(&verdict.effective);
-    if verdict.accepted.is_err() {
-        let mut kept = seen_fields(&seen);
-        kept.append(&mut fields);
-        fields = kept;
-    }
-    let reconciled = entry.reconciled.as_deref().or_else(|| seen.get(RECONCILED)?.as_str());
-    fields.extend(reconciled.map(|reconciled| (RECONCILED.to_owned(), reconciled.into())));
-    let shown = rotation::shown(entry.target.object.kind, entry.credentials.shown.as_ref(), &seen);
-    shown.put(&mut fields);
-    if entry.target.object.kind == Kind::RetentionPolicy
-        && let Some(runs) = entry.runs.as_ref().or_else(|| seen.get(retention::FIELD))
-    {
-        retention::put(&mut fields, runs.clone());
-    }
-    Facts {
-        generation: entry.generation,
-        accepted: failing(&verdict.accepted),
-        resolved: failing(&verdict.resolved_refs),
-        stored: Ok(()),
-        programmed,
-        credentials,
-        rotation: shown.rotation(),
-        stalled: verdict.stalled,
-        revision: entry.carried.as_ref().map(|carried| carried.shown.clone()),
-        fields,
-    }
-}
-
-/// What was last said of a client's credentials: it holds until the first visit, so that a restart writes nothing.
-fn credentials_before(seen: &Value) -> Result<(), Failing> {
-    match condition::ready(seen) {
-        Some((true, ..)) => Ok(()),
-        Some((false, reason, message)) if reason.starts_with("Secret") => Err(Failing::new(reason, message)),
-        _ => Err(Failing::new("SecretPending", "its Secret is being written")),
-    }
-}
-
-fn fields(effective: &Effective) -> Map<String, Value> {
-    let values = [
-        &effective.tenant_id,
-        &effective.issuer,
-        &effective.client_id,
-        &effective.secret_name,
-        &effective.host,
-        &effective.path,
-        &effective.max_ttl,
-        &effective.default_ttl,
-        &effective.mode,
-        &effective.tests,
-        &effective.target,
-    ];
-    let pairs = FIELDS.into_iter().zip(values);
-    pairs.filter_map(|(name, value)| Some((name.to_owned(), value.clone()?.into()))).collect()
-}
-
-/// After a refusal the last values still hold.
-fn seen_fields(seen: &Value) -> Map<String, Value> {
-    let names = FIELDS.into_iter().chain(signing::FIELDS).chain(rotation::FIELDS).chain([RECONCILED]);
-    names.filter_map(|name| Some((name.to_owned(), seen.get(name)?.clone()))).collect()
 }

@@ -173,6 +173,14 @@ impl Held {
         self.hashes.extend(committed.hashes);
     }
 
+    /// Notes a commit of the tenant's keys or peppers; it has no revision if nobody serves what it wrote.
+    pub(super) fn published(&mut self, name: &str, revision: Revision) {
+        if revision.seq > 0 {
+            self.revision = revision;
+            self.revisions.insert(ObjectRef::new(Kind::Tenant, "", name), revision);
+        }
+    }
+
     /// Whether secrets are digested under the newest pepper.
     pub(super) fn uses_newest_pepper(&self) -> bool {
         self.keys.as_ref().is_some_and(|keys| keys.pepper_ids().next() == Some(self.newest_pepper.as_str()))

@@ -13,9 +13,7 @@ use authly_store::{Batch, PepperChange};
 
 use super::{Engine, apply::NotApplied, cluster::Cluster, programmed::Failing, tasks::Task};
 
-/// The annotation of a Tenant that asks for another pepper.
-pub(super) const REQUEST: &str = "authly.dev/rotate-pepper-requested-at";
-/// The field of its status that says which request's change has begun.
+/// The field of a Tenant's status that says which request's change has begun.
 pub(super) const FIELD: &str = "pepperRequestedAt";
 
 impl<C: Cluster> Engine<C> {
@@ -25,9 +23,15 @@ impl<C: Cluster> Engine<C> {
             self.unlock(name).await?;
             let keys = self.ledger.tenants.get(name).and_then(|held| held.keys.clone());
             let Some(keys) = keys else { return Ok(()) };
-            let failed = |error: SecretsError| Failing::new("KeysUnavailable", error.to_string());
-            let pepper = keys.new_pepper().map_err(|error| NotApplied::Retry(failed(error)))?;
-            self.commit_pepper(name, PepperChange::Add(pepper, request.clone())).await?;
+            let is_changing = self.ledger.tenants.get(name).is_some_and(|held| !held.old_peppers().is_empty());
+            let change = if is_changing {
+                PepperChange::Join(request.clone())
+            } else {
+                let failed = |error: SecretsError| Failing::new("KeysUnavailable", error.to_string());
+                let pepper = keys.new_pepper().map_err(|error| NotApplied::Retry(failed(error)))?;
+                PepperChange::Add(pepper, request.clone())
+            };
+            self.commit_pepper(name, change).await?;
             if let Some(held) = self.ledger.tenants.get_mut(name) {
                 held.pepper_request = Some(request);
             }
@@ -60,9 +64,9 @@ impl<C: Cluster> Engine<C> {
         Ok(())
     }
 
-    /// The request whose change has not begun.
+    /// The request whose change has not begun. During a change a request is that change.
     fn pepper_request(&self, name: &str) -> Option<String> {
-        let request = self.signing.request(name, REQUEST)?;
+        let request = self.index.triggers_of(name)?.pepper.as_ref()?;
         let held = self.ledger.tenants.get(name).filter(|held| !held.stored.tombstoned)?;
         (held.pepper_request.as_ref() != Some(request)).then(|| request.clone())
     }
@@ -70,11 +74,11 @@ impl<C: Cluster> Engine<C> {
     async fn commit_pepper(&mut self, name: &str, change: PepperChange) -> Result<(), NotApplied> {
         let Some(held) = self.ledger.tenants.get_mut(name) else { return Ok(()) };
         let batch = Batch { pepper: Some(change), ..Batch::default() };
+        // Whatever comes of it, they are read again: after an unclear commit too.
+        held.keys = None;
         match self.leader.apply(held.id, batch).await {
             Ok(revision) => {
-                held.revision = revision;
-                held.revisions.insert(ObjectRef::new(Kind::Tenant, "", name), revision);
-                held.keys = None;
+                held.published(name, revision);
                 Ok(())
             }
             Err(error) => {

@@ -20,7 +20,13 @@ use super::{
 
 impl<C: Cluster> Engine<C> {
     pub(super) fn start_secret(&mut self, object: &ObjectRef, task: &Task) {
-        let Some(plan) = self.plan(object) else { return };
+        let Some(plan) = self.plan(object) else {
+            // Something that it needs is not known now: the next reconcile of the tenant asks for the visit again.
+            if let Some(entry) = self.index.entries.get_mut(object) {
+                entry.credentials.due = true;
+            }
+            return;
+        };
         let cluster = Arc::clone(&self.cluster);
         let existing = self.existing_key(object);
         self.tasks.spawn(task.clone(), async move {

@@ -81,10 +81,13 @@ impl<C: Cluster> Engine<C> {
         let tenant = self.index.entries.get(reference).and_then(|entry| entry.tenant.clone()).unwrap_or_default();
         let programmed = self.is_programmed(&tenant, reference);
         let Some(entry) = self.index.entries.get_mut(reference) else { return };
+        let Some(carried) = &mut entry.carried else {
+            // It is not stored any more: there is nothing to wait for.
+            self.waiting.remove(reference);
+            return;
+        };
         let arrived = programmed.is_ok();
-        if let Some(carried) = &mut entry.carried {
-            carried.passed |= arrived;
-        }
+        carried.passed |= arrived;
         let news = entry.facts.as_mut().filter(|facts| facts.programmed != programmed);
         let has_news = news.is_some();
         if let Some(facts) = news {

@@ -73,10 +73,10 @@ impl Shown {
 impl<C: Cluster> Engine<C> {
     /// Notes what a visit of a client's Secret found beside its result: what to show, and when to look again.
     pub(super) fn note_visited(&mut self, client: &ObjectRef, visited: &Visited) {
+        let Some(entry) = self.index.entries.get_mut(client) else { return };
         let now = self.clock.now();
         let wait = visited.due.map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default().min(LOOK));
         self.tasks.at(Task::Secret(client.clone()), wait.map(|wait| Instant::now() + wait));
-        let Some(entry) = self.index.entries.get_mut(client) else { return };
         let shown = Shown::of(visited);
         if let Some(facts) = &mut entry.facts {
             shown.put(&mut facts.fields);

@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use authly_desired::Object;
 use authly_model::{
     duration::Seconds,
     feed::{Revision, shard},
@@ -22,12 +21,8 @@ use authly_store::{Batch, KeyChange, KeyChanges};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Engine, apply::NotApplied, cluster::Cluster, input::Declared, ledger::Held, pepper, programmed::Failing};
+use super::{Engine, apply::NotApplied, cluster::Cluster, ledger::Held, pepper, programmed::Failing};
 
-/// The annotation that asks for a rotation (operator.md, rule 14).
-const REQUEST: &str = "authly.dev/rotate-requested-at";
-/// What of a request counts.
-const REQUEST_LENGTH: usize = 64;
 /// The fields of a Tenant's status.
 pub(super) const FIELDS: [&str; 3] = ["signingKeys", "rotateRequestedAt", pepper::FIELD];
 /// Commits of one reconcile; two are usual.
@@ -37,8 +32,6 @@ const ROUNDS: usize = 8;
 #[derive(Debug)]
 pub(super) struct SigningKeys {
     jwks_max_age: Seconds,
-    /// By tenant and annotation.
-    requests: HashMap<(String, &'static str), String>,
     waiting: BTreeSet<String>,
     due: BTreeMap<String, Timestamp>,
     failed: HashMap<String, Failing>,
@@ -46,35 +39,7 @@ pub(super) struct SigningKeys {
 
 impl SigningKeys {
     pub(super) fn new(jwks_max_age: Seconds) -> Self {
-        Self {
-            jwks_max_age,
-            requests: HashMap::new(),
-            waiting: BTreeSet::new(),
-            due: BTreeMap::new(),
-            failed: HashMap::new(),
-        }
-    }
-
-    /// Notes what a Tenant asks for; its name, if that changed. An annotation gives an object no new generation.
-    pub(super) fn note_request(&mut self, declared: &Declared) -> Option<String> {
-        let Ok(Object::Tenant(tenant)) = &declared.object else { return None };
-        let name = declared.target.object.object.name.clone();
-        let annotations = tenant.metadata.annotations.as_ref()?;
-        let mut is_new = false;
-        for annotation in [REQUEST, pepper::REQUEST] {
-            let Some(text) = annotations.get(annotation) else { continue };
-            let text: String = text.chars().filter(|c| !c.is_control()).take(REQUEST_LENGTH).collect();
-            if !text.is_empty() {
-                let before = self.requests.insert((name.clone(), annotation), text.clone());
-                is_new |= before != Some(text);
-            }
-        }
-        is_new.then_some(name)
-    }
-
-    /// What a Tenant asks for by this annotation.
-    pub(super) fn request(&self, name: &str, annotation: &'static str) -> Option<&String> {
-        self.requests.get(&(name.to_owned(), annotation))
+        Self { jwks_max_age, waiting: BTreeSet::new(), due: BTreeMap::new(), failed: HashMap::new() }
     }
 
     /// The tenant goes on once every replica knows what is stored.
@@ -164,7 +129,7 @@ impl<C: Cluster> Engine<C> {
 
     /// The request whose rotation has not begun.
     fn key_request(&self, name: &str) -> Option<String> {
-        let request = self.signing.request(name, REQUEST)?;
+        let request = self.index.triggers_of(name)?.rotate.as_ref()?;
         let held = self.ledger.tenants.get(name)?;
         (held.rotation_request.as_ref() != Some(request)).then(|| request.clone())
     }
@@ -209,17 +174,15 @@ impl<C: Cluster> Engine<C> {
                 return Err(error.into());
             }
         };
+        // With what the database knows of lifetimes. Until they are read, status goes on to show those that were there.
+        let keys = self.leader.signing_keys(id).await.inspect_err(|_| self.stale = true)?;
         let Some(held) = self.ledger.tenants.get_mut(name) else { return Ok(()) };
-        if revision.seq > 0 {
-            held.revision = revision;
-            held.revisions.insert(ObjectRef::new(Kind::Tenant, "", name), revision);
-        }
+        held.published(name, revision);
         if request.is_some() {
             held.rotation_request = request;
         }
-        // With what the database knows of lifetimes.
-        held.signing = None;
-        self.read_keys(name).await.map(drop)
+        held.signing = Some(keys);
+        Ok(())
     }
 
     /// Looks whether next keys are known everywhere; their tenants go on.
@@ -249,7 +212,8 @@ impl<C: Cluster> Engine<C> {
     /// What a Tenant's status says of its keys, and whether a rotation is under way.
     pub(super) fn shown_keys(&self, name: &str) -> (BTreeMap<String, Value>, Option<Failing>) {
         let held = self.ledger.tenants.get(name);
-        let Some(keys) = held.and_then(|held| held.signing.as_ref()) else { return (BTreeMap::new(), None) };
+        let failed = self.signing.failed.get(name).cloned();
+        let Some(keys) = held.and_then(|held| held.signing.as_ref()) else { return (BTreeMap::new(), failed) };
         let shown = Value::Array(keys.iter().map(show).collect());
         let mut fields = BTreeMap::from([(FIELDS[0].to_owned(), shown)]);
         if let Some(request) = held.and_then(|held| held.rotation_request.clone()) {
@@ -258,8 +222,8 @@ impl<C: Cluster> Engine<C> {
         if let Some(request) = held.and_then(|held| held.pepper_request.clone()) {
             fields.insert(pepper::FIELD.to_owned(), request.into());
         }
-        if let Some(failing) = self.signing.failed.get(name) {
-            return (fields, Some(failing.clone()));
+        if failed.is_some() {
+            return (fields, failed);
         }
         let mut next = keys.iter().filter(|key| key.state == KeyState::Next);
         let rotation = next.next().map(|key| match key.acknowledged_at {

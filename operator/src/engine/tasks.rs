@@ -25,9 +25,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// One piece of work; also the key of its backoff. The order is the order of urgency.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Task {
-    /// Read the store (done by the loop itself).
+    /// Read the store: done by the loop itself and never queued, it has only its backoff here.
     Load,
-    /// Apply a tenant to the store (done by the loop itself).
+    /// Apply a tenant to the store: likewise.
     Tenant(String),
     /// Add or remove a Tenant's finalizer.
     Finalizer(ObjectRef),
@@ -148,7 +148,7 @@ impl Tasks {
         self.backoff.next().into_iter().chain(self.later.next()).min()
     }
 
-    /// Takes what is due; tenants are for the caller, the rest is queued.
+    /// Takes what is due: tenants are for the caller, who reads the store by itself before them; the rest is queued.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<String> {
         self.queue.extend(self.later.take_due(now));
         let mut tenants = Vec::new();

@@ -10,3 +10,5 @@ mod pepper;
 mod purge;
 mod restarts;
 mod signing;
+mod steps;
+mod world;

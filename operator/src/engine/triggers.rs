@@ -6,8 +6,10 @@ use authly_desired::Object;
 
 /// Reconciles the object now, its Secret and the store included.
 pub(super) const RECONCILE: &str = "authly.dev/reconcile-requested-at";
-/// Rotates the secret of a client now.
+/// Rotates the secret of a client, or the signing keys of a Tenant, now.
 pub(super) const ROTATE: &str = "authly.dev/rotate-requested-at";
+/// Gives a Tenant another pepper.
+const PEPPER: &str = "authly.dev/rotate-pepper-requested-at";
 /// Pauses the object, unless it says `false`.
 pub(super) const PAUSED: &str = "authly.dev/paused";
 
@@ -19,6 +21,7 @@ const LIMIT: usize = 253;
 pub(super) struct Triggers {
     pub(super) reconcile: Option<String>,
     pub(super) rotate: Option<String>,
+    pub(super) pepper: Option<String>,
     pub(super) paused: bool,
 }
 
@@ -26,17 +29,21 @@ impl Triggers {
     /// Reads an object's annotations.
     pub(super) fn of(object: &Object) -> Self {
         let annotations = object.metadata().and_then(|metadata| metadata.annotations.as_ref());
-        let value = |name: &str| annotations?.get(name).filter(|value| !value.is_empty());
+        let value = |name: &str| annotations?.get(name).map(|value| shortened(value)).filter(|value| !value.is_empty());
         Self {
-            reconcile: value(RECONCILE).map(|value| shortened(value)),
-            rotate: value(ROTATE).map(|value| shortened(value)),
+            reconcile: value(RECONCILE),
+            rotate: value(ROTATE),
+            pepper: value(PEPPER),
             paused: annotations.and_then(|all| all.get(PAUSED)).is_some_and(|value| value != "false"),
         }
     }
 }
 
+/// What counts of a value: it is echoed in status and stored, so control characters do not.
 fn shortened(value: &str) -> String {
-    value[..value.floor_char_boundary(LIMIT)].to_owned()
+    let mut value: String = value.chars().filter(|c| !c.is_control()).collect();
+    value.truncate(value.floor_char_boundary(LIMIT));
+    value
 }
 
 #[cfg(test)]
@@ -63,6 +70,10 @@ mod tests {
         for (value, paused) in [("true", true), ("", true), ("false", false)] {
             assert_eq!(triggers(json!({"authly.dev/paused": value})).paused, paused, "{value}");
         }
+        let dirty = triggers(
+            json!({"authly.dev/rotate-pepper-requested-at": "a\u{0}b\n", "authly.dev/rotate-requested-at": "\n"}),
+        );
+        assert_eq!(dirty, Triggers { pepper: Some("ab".to_owned()), ..Triggers::default() });
         let long = triggers(json!({"authly.dev/rotate-requested-at": "ä".repeat(400)}));
         assert!(long.rotate.unwrap().len() <= 253);
     }

@@ -13,8 +13,8 @@ use super::{
     cluster::{Cluster, ClusterError, Notice, NoticeKind},
     condition,
     credentials::{CredentialsError, Visit, Visited},
+    facts::said,
     index::Carried,
-    judge::said,
     kept::Kept,
     plan::failing,
     programmed::Failing,
@@ -142,17 +142,19 @@ impl<C: Cluster> Engine<C> {
         result: Result<Visited, CredentialsError>,
     ) -> Result<(), EngineError> {
         let task = Task::Secret(object.clone());
+        if self.index.entries.get(object).is_none_or(|entry| entry.credentials.client_id.is_none()) {
+            // While its Secret was written the client went, or became one that has none.
+            self.tasks.cancel(&task);
+            self.tasks.add_now(Task::Forget(object.clone()));
+            return Ok(());
+        }
         if let Ok(visited) = &result {
             self.tasks.succeeded(&task);
             self.note_visited(object, visited);
         }
         let tenant = self.index.entries.get(object).and_then(|entry| entry.tenant.clone()).unwrap_or_default();
         let revision = self.ledger.tenants.get(&tenant).map(|held| held.revision);
-        let Some(entry) = self.index.entries.get_mut(object) else {
-            // The client went while its Secret was written.
-            self.tasks.add_now(Task::Forget(object.clone()));
-            return Ok(());
-        };
+        let Some(entry) = self.index.entries.get_mut(object) else { return Ok(()) };
         let credentials = &mut entry.credentials;
         let was_ready = matches!(credentials.outcome, Some(Ok(())));
         let pending = Err(Failing::new(
@@ -169,7 +171,10 @@ impl<C: Cluster> Engine<C> {
                 if credentials.carried.is_none() {
                     credentials.carried = revision.map(Carried::new);
                 }
-                self.waiting_secrets.insert(object.clone());
+                // What every server has already waits for the value before to retire: for a time, not for a replica.
+                if credentials.carried.as_ref().is_none_or(|carried| !carried.passed) {
+                    self.waiting_secrets.insert(object.clone());
+                }
                 if ready { Ok(()) } else { pending }
             }
             Ok(Visit::Ready) => {

@@ -81,11 +81,17 @@ async fn watch(client: Client, namespace: String, inputs: mpsc::Sender<Input>, w
     let mut stream = std::pin::pin!(watcher(api, watcher::Config::default()));
     let mut failed = false;
     let all = || Input::Secrets { namespace: namespace.clone(), name: None };
+    let named = |secret: &PartialObjectMeta<Secret>| Input::Secrets {
+        namespace: namespace.clone(),
+        name: Some(secret.name_any()),
+    };
     while let Some(event) = stream.next().await {
         let input = match event {
             Ok(Event::Apply(secret)) if is_own(&written, &namespace, &secret) => None,
-            Ok(Event::Apply(secret) | Event::Delete(secret)) => {
-                Some(Input::Secrets { namespace: namespace.clone(), name: Some(secret.name_any()) })
+            Ok(Event::Apply(secret)) => Some(named(&secret)),
+            Ok(Event::Delete(secret)) => {
+                lock(&written).remove(&ObjectName::new(&namespace, secret.name_any()));
+                Some(named(&secret))
             }
             Ok(Event::InitDone) if std::mem::take(&mut failed) => Some(all()),
             Ok(Event::InitDone | Event::Init | Event::InitApply(_)) => None,

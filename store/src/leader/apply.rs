@@ -90,7 +90,7 @@ pub(super) async fn apply(tx: &mut PgConnection, installation: &str, id: TenantI
     }
     keys::raise(tx, id, longest).await?;
     if let Some(change) = pepper {
-        changed.push(("tenant", peppers::change(tx, id, change).await?));
+        changed.extend(peppers::change(tx, id, change).await?.map(|name| ("tenant", name)));
     }
     if changed.is_empty() {
         return Ok(Revision { shard: shard(id), seq: 0 });

@@ -12,18 +12,24 @@ use crate::{Result, StoreError};
 pub enum PepperChange {
     /// A new pepper, and the request for it. Nothing is digested under it before every server knows it.
     Add(WrappedKey, String),
+    /// A further request, which the change that is under way answers too. No revision: nobody serves it.
+    Join(String),
     /// Peppers that no secret is digested under; refused while one is.
     Remove(Vec<String>),
 }
 
-/// Makes the change; the tenant's name.
-pub(super) async fn change(tx: &mut PgConnection, id: TenantId, change: PepperChange) -> Result<String> {
+/// Makes the change. The tenant's name if replicas must hear of it.
+pub(super) async fn change(tx: &mut PgConnection, id: TenantId, change: PepperChange) -> Result<Option<String>> {
     match change {
         PepperChange::Add(key, request) => add(tx, id, &key, &request).await?,
+        PepperChange::Join(request) => {
+            note(tx, id, &request).await?;
+            return Ok(None);
+        }
         PepperChange::Remove(ids) => remove(tx, id, &ids).await?,
     }
     let name = sqlx::query_scalar!("-- roles: server, gateway, operator\nSELECT name FROM tenant WHERE id = $1", id.0);
-    Ok(name.fetch_one(tx).await?)
+    Ok(Some(name.fetch_one(tx).await?))
 }
 
 async fn add(tx: &mut PgConnection, id: TenantId, key: &WrappedKey, request: &str) -> Result<()> {
@@ -31,6 +37,10 @@ async fn add(tx: &mut PgConnection, id: TenantId, key: &WrappedKey, request: &st
         return Err(StoreError::Refused(format!("key `{}` is no pepper", key.key_id)));
     }
     keys::insert_wrapped(tx, id, key).await?;
+    note(tx, id, request).await
+}
+
+async fn note(tx: &mut PgConnection, id: TenantId, request: &str) -> Result<()> {
     sqlx::query!("-- roles: operator\nUPDATE tenant SET pepper_request = $2 WHERE id = $1", id.0, request)
         .execute(tx)
         .await?;

@@ -1,148 +1,18 @@
 //! The Secret of one client, killed at every write, rotated, and everything that people do to it by hand.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-};
+use std::collections::BTreeMap;
 
-use authly_model::{
-    client::SecretHash,
-    clock::Clock,
-    ids::{ObjectName, TenantId},
-    key::Algorithm,
-};
-use authly_secrets::{ClientSecret, Kek, KekRing, KekSource, UnlockedTenant, generate_kek, generate_tenant_keys};
-use jiff::{SignedDuration, Timestamp};
-use uuid::Uuid;
+use jiff::SignedDuration;
 
-use super::cluster::{FakeCluster, Fault};
+use super::{
+    cluster::Fault,
+    world::{OVERLAP, world},
+};
 use crate::engine::{
     SecretData, SecretObject,
-    credentials::{CredentialsError, Plan, Rotation, Visit, Visited, visit},
+    credentials::{CredentialsError, Visit, visit},
     slots::{CURRENT, NEXT, PREVIOUS},
 };
-
-/// An hour of overlap, unless a test says otherwise.
-pub(super) const OVERLAP: SignedDuration = SignedDuration::from_secs(3600);
-
-/// A client, its Secret and the hashes in the store.
-pub(super) struct World {
-    pub(super) cluster: FakeCluster,
-    pub(super) plan: Plan,
-    clock: Arc<Hands>,
-    last: Option<Visited>,
-    /// Every value that was in `client_secret`, and since when.
-    served: Vec<(SecretHash, Timestamp)>,
-}
-
-/// A clock that is set by hand.
-#[derive(Debug, Default)]
-struct Hands(AtomicI64);
-
-impl Clock for Hands {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_second(1_795_000_000 + self.0.load(Ordering::SeqCst)).unwrap()
-    }
-}
-
-fn keys() -> Arc<UnlockedTenant> {
-    let kek = KekRing::new(Kek::load(&KekSource::Environment(generate_kek().unwrap())).unwrap(), []);
-    let tenant = TenantId(Uuid::from_u128(7));
-    let rows = generate_tenant_keys(&kek, tenant, Algorithm::EdDSA).unwrap().wrapped;
-    Arc::new(UnlockedTenant::unlock(&kek, tenant, &rows).unwrap())
-}
-
-pub(super) fn world() -> World {
-    let clock = Arc::new(Hands::default());
-    let plan = Plan {
-        at: ObjectName::new("shop", "billing-oauth"),
-        owner: "default/OAuthClient/shop/billing".to_owned(),
-        labels: BTreeMap::from([("team".to_owned(), "shop".to_owned())]),
-        annotations: BTreeMap::new(),
-        fixed: BTreeMap::from([("client_id", "shop.billing".to_owned()), ("issuer", "https://i.example".to_owned())]),
-        keys: keys(),
-        stored: Vec::new(),
-        programmed: false,
-        under_way: false,
-        rotation: Rotation { every: None, overlap: OVERLAP, requested: None, since: None },
-        sweep: false,
-        clock: clock.clone(),
-    };
-    World { cluster: FakeCluster::default(), plan, clock, last: None, served: Vec::new() }
-}
-
-impl World {
-    pub(super) fn secret(&self) -> Option<SecretObject> {
-        self.cluster.state().secrets.get(&self.plan.at).cloned()
-    }
-
-    fn hash(&self, key: &str) -> Option<SecretHash> {
-        let secret = self.secret()?;
-        let value = ClientSecret::parse(secret.data.get(key)?.text()?).ok()?;
-        Some(self.plan.keys.hash_secret(&value).unwrap())
-    }
-
-    /// What the engine does with the result of a visit; true once the client is ready.
-    async fn step(&mut self) -> Result<bool, CredentialsError> {
-        let visited = visit(&self.cluster, &self.plan).await?;
-        self.plan.rotation.since.clone_from(&visited.since);
-        self.last = Some(visited.clone());
-        match visited.visit {
-            Visit::Ready => {
-                self.holds();
-                return Ok(true);
-            }
-            Visit::Wait { .. } => self.plan.programmed = true,
-            Visit::Commit { hashes, .. } => (self.plan.stored, self.plan.programmed) = (hashes, false),
-        }
-        self.holds();
-        Ok(false)
-    }
-
-    fn last(&self) -> &Visited {
-        self.last.as_ref().unwrap()
-    }
-
-    pub(super) fn pass(&self, duration: SignedDuration) {
-        self.clock.0.fetch_add(duration.as_secs() + 1, Ordering::SeqCst);
-    }
-
-    pub(super) async fn settle(&mut self) {
-        for _ in 0..20 {
-            if self.step().await.unwrap_or(false) {
-                return;
-            }
-            self.holds();
-        }
-        panic!("not ready after 20 steps");
-    }
-
-    /// What a Pod reads works, always, and what it read before works for the overlap.
-    fn holds(&mut self) {
-        let now = self.clock.now();
-        if let Some(current) = self.hash(CURRENT) {
-            assert!(self.plan.stored.contains(&current), "client_secret does not work");
-            if self.served.last().is_none_or(|(last, _)| *last != current) {
-                self.served.push((current, now));
-            }
-        }
-        if let [.., (before, _), (_, since)] = self.served.as_slice() {
-            let over = since.checked_add(self.plan.rotation.overlap).unwrap() <= now;
-            assert!(over || self.plan.stored.contains(before), "the value before was cut short");
-        }
-    }
-
-    fn is_settled(&self) {
-        let secret = self.secret().unwrap();
-        assert_eq!(self.plan.stored, [self.hash(CURRENT).unwrap()], "one hash, that of the value");
-        assert!(!secret.data.contains_key(NEXT) && !secret.data.contains_key(PREVIOUS));
-        assert_eq!(secret.data["client_id"].text(), Some("shop.billing"));
-        assert_eq!(secret.labels["team"], "shop");
-    }
-}
 
 #[tokio::test]
 async fn client_secret_appears_only_once_it_works() {

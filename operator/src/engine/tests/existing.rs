@@ -3,7 +3,7 @@
 use authly_secrets::{BadSuppliedSecret, ClientSecret};
 use jiff::SignedDuration;
 
-use super::credentials::{OVERLAP, World, world};
+use super::world::{OVERLAP, World, world};
 use crate::engine::{
     ClusterError, SecretData, SecretObject,
     credentials::{CredentialsError, Visit, Visited},
@@ -13,6 +13,7 @@ use crate::engine::{
 const KEY: &str = "password";
 const FIRST: &str = "first-0123456789abcdef0123456789";
 const SECOND: &str = "second-0123456789abcdef0123456789";
+const THIRD: &str = "third-0123456789abcdef0123456789";
 
 impl World {
     fn put(&self, data: &[(&str, &str)]) {
@@ -93,6 +94,26 @@ async fn a_change_is_followed_and_the_value_before_works_for_the_overlap() {
     world.plan.rotation.requested = Some("now".to_owned());
     let asked = world.look().await.unwrap();
     assert_eq!((asked.visit, asked.handled.as_deref()), (Visit::Ready, Some("now")));
+}
+
+#[tokio::test]
+async fn another_pepper_moves_every_digest_and_cuts_no_overlap_short() {
+    let mut world = world();
+    world.put(&[(KEY, FIRST)]);
+    world.look().await.unwrap();
+    world.put(&[(KEY, SECOND), ("password_next", THIRD)]);
+    world.look().await.unwrap();
+    assert_eq!(world.plan.stored.len(), 3);
+    let old = world.plan.stored[0].pepper_id.clone();
+    world.new_pepper();
+    let anew = world.look().await.unwrap();
+    assert!(matches!(anew.visit, Visit::Commit { ready: true, .. }), "{:?}", anew.visit);
+    for value in [FIRST, SECOND, THIRD] {
+        assert!(world.works(value), "{value}");
+    }
+    let old = world.plan.stored.iter().filter(|hash| hash.pepper_id == old).count();
+    assert_eq!(old, 1, "the value that is nowhere any more");
+    assert_eq!(world.look().await.unwrap().visit, Visit::Ready);
 }
 
 #[tokio::test]

@@ -39,6 +39,32 @@ async fn works(lab: &Lab, store: &Store, server: &Replica) -> bool {
 }
 
 #[tokio::test]
+async fn a_second_request_during_a_change_is_that_change() {
+    let mut lab = Lab::new().await;
+    // No server is there to know the new pepper, so the change stands still.
+    let gateway = lab.replica(Gateway).await;
+    let store = lab.store(Role::Server, None).await;
+    lab.apply(QUICKSTART).await;
+    lab.start().await;
+    lab.until(&tenant("acme"), "Accepted", "True/Accepted").await;
+    let begun =
+        |lab: &Lab, request: &str| lab.cluster.state().statuses[&tenant("acme")]["pepperRequestedAt"] == request;
+    for request in ["first", "second"] {
+        lab.apply(&requested(request)).await;
+        lab.eventually("it has begun", || begun(&lab, request)).await;
+    }
+    lab.eventually("the gateway knows the tenant", || gateway.live.snapshot().tenants().count() == 1).await;
+    let during = peppers(&store, &gateway).await;
+    assert_eq!(during.len(), 2, "one change");
+    let server = lab.replica(Server).await;
+    lab.until(&in_shop(Kind::OAuthClient, "billing"), "Ready", "True/Programmed").await;
+    lab.eventually("nothing is under way", || lab.condition(&tenant("acme"), "RotationInProgress").is_empty()).await;
+    assert_eq!(peppers(&store, &server).await, during[..1], "the new one stays");
+    assert!(works(&lab, &store, &server).await);
+    lab.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn digests_move_to_the_new_pepper_and_the_secret_works_all_the_time() {
     let mut lab = Lab::new().await;
     let (server, _gateway) = (lab.replica(Server).await, lab.replica(Gateway).await);
