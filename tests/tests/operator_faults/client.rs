@@ -1,10 +1,18 @@
 //! A client as its Pod sees it: it reads its Secret, and uses what it reads, on one server after the other.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use authly_tests::{api::http, objects::Objects};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use reqwest::RequestBuilder;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +20,25 @@ use tokio_util::sync::CancellationToken;
 const PERIOD: Duration = Duration::from_millis(25);
 /// How often a busy server is asked again.
 const BUSY: usize = 100;
+
+/// What a client saw.
+#[derive(Debug, Default)]
+pub(crate) struct Polled {
+    pub(crate) tokens: usize,
+    /// All answers of servers, and those among them that were 503.
+    pub(crate) answers: usize,
+    pub(crate) busy: usize,
+    /// The values that were in `client_secret`.
+    pub(crate) values: BTreeSet<String>,
+}
+
+/// What a server said to a request for a token.
+struct Answer {
+    /// The token; none if the client was refused.
+    token: Option<String>,
+    /// How often it said 503 before.
+    busy: usize,
+}
 
 /// What a Secret holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,26 +60,53 @@ impl Credentials {
         Ok(Some(Self { id: other("client_id")?, secret, endpoint: other("token_endpoint")? }))
     }
 
-    /// Whether the server on this port gives a token for them. Anything but a token or a refusal of the client is an error; a 503
-    /// says nothing of the secret, so the server is asked again.
+    /// Whether the server on this port gives a token for them.
     pub(crate) async fn work_at(&self, port: u16) -> anyhow::Result<bool> {
-        let mut url = url::Url::parse(&self.endpoint)?;
+        Ok(self.ask(port).await?.token.is_some())
+    }
+
+    /// Asks the server on this port for a token. Anything but a token or a refusal of the client is an error; a 503 says nothing
+    /// of the secret, so the server is asked again.
+    async fn ask(&self, port: u16) -> anyhow::Result<Answer> {
+        let ask =
+            || anyhow::Ok(self.at(port, reqwest::Method::POST, "/token")?.basic_auth(&self.id, Some(&self.secret)));
+        let mut response = ask()?.form(&[("grant_type", "client_credentials")]).send().await?;
+        let mut busy = 0;
+        while response.status() == 503 && busy < BUSY {
+            busy += 1;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            response = ask()?.form(&[("grant_type", "client_credentials")]).send().await?;
+        }
+        let (status, body) = (response.status().as_u16(), response.text().await?);
+        ensure!([200, 400, 401, 404].contains(&status), "{status}: {body}");
+        if status != 200 {
+            return Ok(Answer { token: None, busy });
+        }
+        let body: Value = serde_json::from_str(&body)?;
+        Ok(Answer { token: Some(body["access_token"].as_str().context("access_token")?.to_owned()), busy })
+    }
+
+    /// The kid of the key that the server on this port signs with, and the kids that it publishes.
+    pub(crate) async fn kids(&self, port: u16) -> anyhow::Result<(String, BTreeSet<String>)> {
+        let token = self.ask(port).await?.token.context("the server refuses the secret")?;
+        let header = token.split('.').next().context("a JWT")?;
+        let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header)?)?;
+        let jwks = self.at(port, reqwest::Method::GET, "/jwks.json")?.send().await?.error_for_status()?;
+        let jwks: Value = serde_json::from_str(&jwks.text().await?)?;
+        let kids = jwks["keys"].as_array().context("keys")?.iter();
+        let kids = kids.filter_map(|key| Some(key["kid"].as_str()?.to_owned())).collect();
+        Ok((header["kid"].as_str().context("kid")?.to_owned(), kids))
+    }
+
+    /// A request to the server on this port, at a path beside the token endpoint's.
+    fn at(&self, port: u16, method: reqwest::Method, path: &str) -> anyhow::Result<RequestBuilder> {
+        static HTTP: LazyLock<reqwest::Client> = LazyLock::new(http);
+        let issuer = self.endpoint.strip_suffix("/token").context("a token endpoint")?;
+        let mut url = url::Url::parse(&format!("{issuer}{path}"))?;
         let host = format!("{}:{}", url.host_str().context("host")?, url.port().context("port")?);
         url.set_host(Some("127.0.0.1"))?;
         url.set_port(Some(port)).ok();
-        static HTTP: LazyLock<reqwest::Client> = LazyLock::new(http);
-        let ask = || HTTP.post(url.clone()).header("host", &host).basic_auth(&self.id, Some(&self.secret));
-        let mut response = ask().form(&[("grant_type", "client_credentials")]).send().await?;
-        for _ in 0..BUSY {
-            if response.status() != 503 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            response = ask().form(&[("grant_type", "client_credentials")]).send().await?;
-        }
-        let status = response.status().as_u16();
-        ensure!([200, 400, 401, 404].contains(&status), "{status}: {}", response.text().await?);
-        Ok(status == 200)
+        Ok(HTTP.request(method, url).header("host", &host))
     }
 
     /// Fails unless every server gives a token.
@@ -76,32 +130,38 @@ async fn guess(objects: &Objects, secret: &str, servers: [u16; 2]) -> anyhow::Re
     Ok(())
 }
 
-/// Polls until stopped; answers the number of tokens. `may_go` says that the Secret may be deleted: then a refusal counts only
-/// while the Secret still holds what was refused.
+/// Polls until stopped. `grace` says that the value may go, and how long it works after that: a refusal counts within so long of the
+/// look at the Secret, and ever while the Secret still holds what was refused.
 pub(crate) async fn poll(
     objects: &Objects,
     (secret, servers): (&str, [u16; 2]),
-    may_go: bool,
+    grace: Option<Duration>,
     stop: &CancellationToken,
-) -> anyhow::Result<usize> {
-    let (mut tokens, mut turn) = (0, 0);
+) -> anyhow::Result<Polled> {
+    let (mut polled, mut turn) = (Polled::default(), 0);
     while !stop.is_cancelled() {
         let read = async || {
             anyhow::Ok(objects.find(secret).await?.map(|object| Credentials::of(&object)).transpose()?.flatten())
         };
+        let looked = Instant::now();
         let Some(credentials) = read().await? else {
             guess(objects, secret, servers).await?;
             tokio::time::sleep(PERIOD).await;
             continue;
         };
         turn += 1;
-        if credentials.work_at(servers[turn % 2]).await? {
-            tokens += 1;
+        polled.values.insert(credentials.secret.clone());
+        let answer = credentials.ask(servers[turn % 2]).await?;
+        let took = looked.elapsed();
+        polled.busy += answer.busy;
+        polled.answers += answer.busy + 1;
+        if answer.token.is_some() {
+            polled.tokens += 1;
         } else {
-            let gone = may_go && read().await?.as_ref() != Some(&credentials);
-            ensure!(gone, "a client read a secret that server {} refuses", servers[turn % 2]);
+            let gone = grace.is_some_and(|grace| took >= grace) && read().await?.as_ref() != Some(&credentials);
+            ensure!(gone, "a client read a secret that server {} refuses {took:?} later", servers[turn % 2]);
         }
         tokio::time::sleep(PERIOD).await;
     }
-    Ok(tokens)
+    Ok(polled)
 }

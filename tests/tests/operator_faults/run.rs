@@ -19,7 +19,7 @@ use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::{Credentials, poll},
+    client::{Credentials, Polled, poll},
     scenario::{Scenario, in_service, manifests},
 };
 
@@ -41,7 +41,7 @@ pub(crate) struct World<'a> {
 pub(crate) struct Outcome {
     pub(crate) writes: Vec<String>,
     pub(crate) was_killed: bool,
-    pub(crate) tokens: usize,
+    pub(crate) polled: Polled,
 }
 
 /// A run.
@@ -104,18 +104,20 @@ impl Run<'_> {
             let polled = (self.secret.as_str(), self.servers());
             // A tenant's tombstone ends service while its clients' Secrets stay.
             if self.scenario == Scenario::DeleteTenant {
-                return Ok(0);
+                return Ok(Polled::default());
             }
-            poll(self.objects(), polled, self.scenario.ends_service(), &stop).await
+            poll(self.objects(), polled, self.scenario.grace(), &stop).await
         };
         let story = async {
             let outcome = self.story(&mut operator, fault, before.as_ref()).await;
             stop.cancel();
             outcome
         };
-        let (tokens, outcome) = tokio::join!(client, story);
+        let (polled, outcome) = tokio::join!(client, story);
         let mut outcome = outcome.with_context(|| operator.output())?;
-        outcome.tokens = tokens?;
+        outcome.polled = polled?;
+        let values = outcome.polled.values.len();
+        ensure!(values <= self.scenario.most_values(), "the client saw {values} values of its secret");
         Ok(outcome)
     }
 
@@ -144,7 +146,7 @@ impl Run<'_> {
             writes = trap.writes();
         }
         operator.check()?;
-        Ok(Outcome { writes, was_killed, tokens: 0 })
+        Ok(Outcome { writes, was_killed, polled: Polled::default() })
     }
 
     /// Waits until nothing was written for so long: what follows an end (a status, say) comes to one.
@@ -166,8 +168,7 @@ impl Run<'_> {
 
     /// Declares the tenant and the client.
     pub(crate) async fn declare(&self) -> anyhow::Result<()> {
-        let deletion = if self.scenario == Scenario::DeleteTenant { "Delete" } else { "Retain" };
-        let (tenant, client) = manifests(&self.id, &self.namespace, &self.installation, deletion);
+        let (tenant, client) = manifests(self.scenario, &self.id, &self.namespace, &self.installation);
         self.objects().apply(&self.tenant, &tenant).await?;
         self.objects().apply(&self.client, &client).await.map(drop)
     }
