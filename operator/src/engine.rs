@@ -31,6 +31,7 @@ mod reconcile;
 mod replicas;
 mod retention;
 mod rotation;
+mod seen;
 mod signing;
 mod slots;
 mod tasks;
@@ -123,6 +124,8 @@ pub struct Engine<C> {
     /// Objects, and clients' hashes, that replicas have not acknowledged yet.
     waiting: BTreeSet<ObjectRef>,
     waiting_secrets: BTreeSet<ObjectRef>,
+    /// Secrets as their last visits left them, each until the next one: some, so that they take little memory.
+    left: HashMap<ObjectRef, SecretObject>,
     /// What the rotation of signing keys waits for.
     signing: SigningKeys,
     /// The last answer; `None` before the first.
@@ -163,6 +166,7 @@ impl<C: Cluster> Engine<C> {
             deleted: BTreeSet::new(),
             waiting: BTreeSet::new(),
             waiting_secrets: BTreeSet::new(),
+            left: HashMap::new(),
             signing: SigningKeys::new(parts.jwks_max_age),
             replicas: None,
             polled: None,

@@ -14,7 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     cluster::{Cluster, ClusterError, SecretData, SecretObject, SecretWrite},
     existing::Unusable,
-    slots::{CURRENT, Known, NEXT, PREVIOUS, Slots, Step, next_step},
+    seen::Seen,
+    slots::{CURRENT, NEXT, PREVIOUS, Slots, Step, next_step},
     triggers::ROTATE,
 };
 
@@ -40,7 +41,19 @@ pub(super) struct Plan {
     pub(super) rotation: Rotation,
     /// Whether a Secret that was generated before may still be there.
     pub(super) sweep: bool,
+    /// What the Secret is without a look, if that is likely.
+    pub(super) guess: Option<Guess>,
     pub(super) clock: Arc<dyn Clock>,
+}
+
+/// What a Secret is, as far as is known without a look at it: most clients are new, and nobody touches their Secrets while the
+/// servers learn their hashes. A write that follows from a guess carries its version, so it conflicts if the guess is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Guess {
+    /// It is not there.
+    Missing,
+    /// It is as the visit before left it.
+    Left(SecretObject),
 }
 
 /// When a client's secret changes, and how long the value before works.
@@ -76,6 +89,8 @@ pub(super) struct Visited {
     pub(super) due: Option<Timestamp>,
     /// Whether what was generated before is gone.
     pub(super) swept: bool,
+    /// The Secret that a value waits in which was generated just now.
+    pub(super) left: Option<SecretObject>,
 }
 
 /// What the engine must do.
@@ -112,11 +127,15 @@ pub(super) enum CredentialsError {
 /// Brings the Secret as far as it goes without the store.
 pub(super) async fn visit<C: Cluster>(cluster: &C, plan: &Plan) -> Result<Visited, CredentialsError> {
     let mut since = plan.rotation.since.clone();
-    let mut written = None;
+    let mut written: Option<SecretObject> = None;
+    let mut guess = plan.guess.clone();
     for _ in 0..ROUNDS {
-        let found = match written.take() {
-            Some(secret) => Some(secret),
-            None => cluster.secret(&plan.at).await?,
+        let (is_own, guessed) = (written.is_some(), guess.take());
+        let is_guess = guessed.is_some();
+        let found = match (written.take(), guessed) {
+            (Some(secret), _) | (None, Some(Guess::Left(secret))) => Some(secret),
+            (None, Some(Guess::Missing)) => None,
+            (None, None) => cluster.secret(&plan.at).await?,
         };
         if found.as_ref().is_some_and(|secret| secret.owner.as_deref() != Some(&plan.owner)) {
             return Err(CredentialsError::NotOurs(plan.at.clone()));
@@ -129,7 +148,12 @@ pub(super) async fn visit<C: Cluster>(cluster: &C, plan: &Plan) -> Result<Visite
             return Ok(seen.visited(plan, |_| anew));
         }
         let mut write = template(plan, found.as_ref());
-        match next_step(&seen.slots, seen.known(plan)) {
+        let step = next_step(&seen.slots, seen.known(plan));
+        if is_guess && !matches!(step, Step::Generate | Step::Promote) {
+            // Only a write would show that the guess is wrong.
+            continue;
+        }
+        match step {
             Step::Generate => {
                 let secret = ClientSecret::generate().map_err(|error| CredentialsError::Secrets(error.to_string()))?;
                 write.set.insert(NEXT.to_owned(), SecretData::new(secret.expose()));
@@ -152,11 +176,13 @@ pub(super) async fn visit<C: Cluster>(cluster: &C, plan: &Plan) -> Result<Visite
             }
             Step::Retire => write.remove.push(PREVIOUS.to_owned()),
             step if found.as_ref().is_some_and(|secret| is_tidy(secret, &write)) => {
-                return Ok(seen.visited(plan, |ready| match step {
+                let left = found.filter(|_| is_own && seen.slots.next.is_some() && matches!(step, Step::Commit(_)));
+                let visited = seen.visited(plan, |ready| match step {
                     Step::Commit(hashes) => Visit::Commit { hashes, ready },
                     Step::Wait => Visit::Wait { ready },
                     _ => Visit::Ready,
-                }));
+                });
+                return Ok(Visited { left, ..visited });
             }
             // Labels, annotations or fixed keys drifted.
             _ => {}
@@ -168,94 +194,6 @@ pub(super) async fn visit<C: Cluster>(cluster: &C, plan: &Plan) -> Result<Visite
         }
     }
     Err(ClusterError::Conflict.into())
-}
-
-/// A Secret as it was read, and what follows from its age.
-pub(super) struct Seen {
-    pub(super) slots: Slots,
-    since: Option<Since>,
-    /// The request that the newest value answered.
-    answered: Option<String>,
-    now: Timestamp,
-}
-
-impl Seen {
-    pub(super) fn new(plan: &Plan, slots: Slots, answered: Option<String>, since: &mut Option<Since>) -> Self {
-        let now = plan.clock.now();
-        *since = slots.current.as_ref().map(|current| age(current, since.take(), now));
-        Self { slots, since: since.clone(), answered, now }
-    }
-
-    /// The time after `client_secret` became what it is.
-    fn after(&self, duration: SignedDuration) -> Option<Timestamp> {
-        self.since.as_ref()?.at.checked_add(duration).ok()
-    }
-
-    fn is_requested(&self, plan: &Plan) -> bool {
-        plan.rotation.requested.is_some() && plan.rotation.requested != self.answered
-    }
-
-    pub(super) fn known<'a>(&self, plan: &'a Plan) -> Known<'a> {
-        let rotation = &plan.rotation;
-        let scheduled = rotation.every.and_then(|every| self.after(every)).is_some_and(|due| due <= self.now);
-        Known {
-            stored: &plan.stored,
-            programmed: plan.programmed,
-            overlap_over: self.after(rotation.overlap).is_some_and(|end| end <= self.now),
-            rotate: scheduled || self.is_requested(plan),
-        }
-    }
-
-    /// What to store instead, if a pepper changed: the same values, digested under the newest. Every server knows it already.
-    /// A hash whose value is nowhere any more stays as it is.
-    pub(super) fn digested_anew(&self, values: impl Iterator<Item = ClientSecret>, plan: &Plan) -> Option<Visit> {
-        let values: Vec<ClientSecret> = values.collect();
-        let anew = |hash: &SecretHash| {
-            let found = values.iter().find_map(|value| plan.keys.digest_anew(value, hash).ok().flatten());
-            found.unwrap_or_else(|| hash.clone())
-        };
-        let hashes: Vec<SecretHash> = plan.stored.iter().map(anew).collect();
-        let ready = self.slots.current.as_ref().is_some_and(|current| hashes.contains(current));
-        (hashes != plan.stored).then_some(Visit::Commit { hashes, ready })
-    }
-
-    /// What the engine is told; `visit` is made from whether `client_secret` works.
-    pub(super) fn visited(self, plan: &Plan, visit: impl FnOnce(bool) -> Visit) -> Visited {
-        let ready = self.slots.current.as_ref().is_some_and(|current| plan.stored.contains(current));
-        let retires = self.slots.is_retiring(&plan.stored).then(|| self.after(plan.rotation.overlap)).flatten();
-        let rotates = plan.rotation.every.filter(|_| self.slots.next.is_none()).and_then(|every| self.after(every));
-        let due = [retires, rotates].into_iter().flatten().filter(|at| *at > self.now).min();
-        let rotating = self.rotating(plan, retires);
-        let handled = self.answered.filter(|_| self.slots.next.is_none());
-        Visited { visit: visit(ready), since: self.since, handled, rotating, due, swept: false }
-    }
-
-    fn rotating(&self, plan: &Plan, retires: Option<Timestamp>) -> Option<String> {
-        self.slots.current.as_ref()?;
-        if let Some(next) = &self.slots.next {
-            let served = plan.stored.contains(next) && !plan.under_way;
-            let on_its_way = "the next value is on its way to the servers; client_secret serves until it works";
-            let text = if served { "the next value works, and waits to become client_secret" } else { on_its_way };
-            return Some(text.to_owned());
-        }
-        let Some(at) = retires else {
-            return plan.under_way.then(|| "the servers are learning which values work".to_owned());
-        };
-        let until = format!("the value before works until {at:.0}");
-        if self.is_requested(plan) {
-            return Some(format!("{until}; the rotation that was asked for begins then"));
-        }
-        Some(until)
-    }
-}
-
-/// Since when the value of this hash serves: as before, or from now on, rounded up to what status shows.
-fn age(current: &SecretHash, before: Option<Since>, now: Timestamp) -> Since {
-    let fingerprint: String = current.digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    before.filter(|since| since.fingerprint == fingerprint).unwrap_or_else(|| {
-        let at = Timestamp::from_second(now.as_second().saturating_add(1)).unwrap_or(now);
-        Since { fingerprint, at }
-    })
 }
 
 /// The values of a Secret that are text.

@@ -9,7 +9,8 @@ use authly_secrets::{BadSuppliedSecret, ClientSecret};
 
 use super::{
     cluster::{Cluster, SecretData, SecretObject},
-    credentials::{CredentialsError, Plan, Seen, Visit, Visited, texts},
+    credentials::{CredentialsError, Plan, Visit, Visited, texts},
+    seen::Seen,
     slots::{Slots, is_same, target},
 };
 

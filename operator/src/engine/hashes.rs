@@ -57,7 +57,10 @@ impl<C: Cluster> Engine<C> {
                     if let Some(entry) = self.index.entries.get_mut(&client) {
                         entry.credentials.carried = Some(Carried::new(revision));
                         self.waiting_secrets.insert(client.clone());
-                        self.tasks.add_now(Task::Secret(client));
+                        // Of a value that was generated just now all is said until every server has its hash.
+                        if !self.left.contains_key(&client) {
+                            self.tasks.add_now(Task::Secret(client));
+                        }
                     }
                 }
                 Ok(())

@@ -72,6 +72,7 @@ impl<C: Cluster> Engine<C> {
             Input::Namespace { name, labels } => self.index.namespace(&name, labels),
             Input::Secrets { namespace, name } => {
                 for client in self.index.clients_of(&namespace, name.as_deref()) {
+                    self.left.remove(&client);
                     self.tasks.add_now(Task::Secret(client));
                 }
                 return;
@@ -118,6 +119,7 @@ impl<C: Cluster> Engine<C> {
         }
         self.waiting.remove(reference);
         self.waiting_secrets.remove(reference);
+        self.left.remove(reference);
         for task in [Task::Status, Task::Secret, Task::Finalizer] {
             self.tasks.cancel(&task(reference.clone()));
         }

@@ -54,6 +54,7 @@ impl<C: Cluster> Engine<C> {
             }
             self.waiting.remove(&reference);
             self.waiting_secrets.remove(&reference);
+            self.left.remove(&reference);
             for task in [Task::Status, Task::Secret, Task::Finalizer] {
                 self.tasks.cancel(&task(reference.clone()));
             }

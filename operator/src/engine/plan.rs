@@ -8,8 +8,8 @@ use jiff::SignedDuration;
 
 use super::{
     Engine,
-    cluster::{Cluster, ClusterError},
-    credentials::{CredentialsError, Plan, Rotation, visit},
+    cluster::{Cluster, ClusterError, SecretObject},
+    credentials::{CredentialsError, Guess, Plan, Rotation, visit},
     existing::{Unusable, look},
     index::secret_place,
     programmed::Failing,
@@ -20,7 +20,8 @@ use super::{
 
 impl<C: Cluster> Engine<C> {
     pub(super) fn start_secret(&mut self, object: &ObjectRef, task: &Task) {
-        let Some(plan) = self.plan(object) else {
+        let left = self.left.remove(object);
+        let Some(plan) = self.plan(object, left) else {
             // Something that it needs is not known now: the next reconcile of the tenant asks for the visit again.
             if let Some(entry) = self.index.entries.get_mut(object) {
                 entry.credentials.due = true;
@@ -44,7 +45,7 @@ impl<C: Cluster> Engine<C> {
         Some(existing.key.clone().unwrap_or_else(|| CURRENT.to_owned()))
     }
 
-    fn plan(&self, object: &ObjectRef) -> Option<Plan> {
+    fn plan(&self, object: &ObjectRef, left: Option<SecretObject>) -> Option<Plan> {
         let entry = self.index.entries.get(object).filter(|entry| entry.paused.is_none() && !entry.triggers.paused)?;
         let client_id = entry.credentials.client_id.clone()?;
         let held = self.ledger.tenants.get(entry.tenant.as_ref()?).filter(|held| held.has(object))?;
@@ -53,7 +54,11 @@ impl<C: Cluster> Engine<C> {
         let template = credentials.and_then(|credentials| credentials.secret.clone()).unwrap_or_default();
         let existing = credentials.and_then(|credentials| credentials.existing_secret_ref.as_ref());
         let overlap = existing.map_or(template.overlap.as_ref(), |existing| existing.overlap.as_ref());
+        let stored = held.hashes.get(&object.object).cloned().unwrap_or_default();
+        let since = entry.credentials.shown.clone().unwrap_or_else(|| Shown::seen(&entry.seen.value())).since;
+        let is_new = stored.is_empty() && since.is_none() && entry.credentials.outcome.is_none();
         Some(Plan {
+            guess: left.map(Guess::Left).or(is_new.then_some(Guess::Missing)),
             at: secret_place(&client),
             owner: self.owner(object),
             labels: template.labels,
@@ -64,14 +69,14 @@ impl<C: Cluster> Engine<C> {
                 ("token_endpoint", format!("{}/token", held.issuer)),
             ]),
             keys: held.keys.clone()?,
-            stored: held.hashes.get(&object.object).cloned().unwrap_or_default(),
+            stored,
             programmed: entry.credentials.carried.as_ref().is_some_and(|carried| carried.passed),
             under_way: entry.credentials.carried.as_ref().is_some_and(|carried| !carried.passed),
             rotation: Rotation {
                 every: template.rotate_every.as_ref().map(|every| duration(Some(every), defaults::ROTATION_OVERLAP)),
                 overlap: duration(overlap, defaults::ROTATION_OVERLAP),
                 requested: entry.triggers.rotate.clone(),
-                since: entry.credentials.shown.clone().unwrap_or_else(|| Shown::seen(&entry.seen.value())).since,
+                since,
             },
             sweep: !entry.credentials.swept,
             clock: Arc::clone(&self.clock),

@@ -23,6 +23,8 @@ use super::{
 
 /// Secrets deleted at once, together with their clients.
 const DELETIONS: usize = 16;
+/// Secrets kept in memory between two visits; the others are read again.
+const LEFT: usize = 1000;
 /// Reasons that pass by themselves: no Event, and no hurry to say so.
 pub(super) const QUIET: [&str; 3] = ["Pending", "SecretPending", "StoreUnavailable"];
 
@@ -151,6 +153,9 @@ impl<C: Cluster> Engine<C> {
         if let Ok(visited) = &result {
             self.tasks.succeeded(&task);
             self.note_visited(object, visited);
+            if let Some(left) = visited.left.as_ref().filter(|_| self.left.len() < LEFT) {
+                self.left.insert(object.clone(), left.clone());
+            }
         }
         let tenant = self.index.entries.get(object).and_then(|entry| entry.tenant.clone()).unwrap_or_default();
         let revision = self.ledger.tenants.get(&tenant).map(|held| held.revision);

@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub(crate) generations: BTreeMap<ObjectRef, i64>,
     pub(crate) finalizers: BTreeSet<ObjectRef>,
     pub(crate) notices: Vec<(ObjectRef, Notice)>,
+    /// Reads of Secrets so far.
+    pub(crate) read: usize,
     /// Status writes so far.
     pub(crate) written: usize,
     /// Namespaces without a grant.
@@ -93,6 +95,13 @@ impl State {
         Ok(secret)
     }
 
+    fn granted(&self, namespace: &str) -> Result<(), ClusterError> {
+        if self.denied.contains(namespace) {
+            return Err(ClusterError::Denied { fix: "kubectl create rolebinding …".to_owned() });
+        }
+        Ok(())
+    }
+
     fn check(&self, target: &Target) -> Result<(), ClusterError> {
         match self.versions.get(&target.object) {
             None => Err(ClusterError::NotFound),
@@ -128,15 +137,15 @@ impl Cluster for FakeCluster {
     }
 
     async fn secret(&self, at: &ObjectName) -> Result<Option<SecretObject>, ClusterError> {
-        let state = self.state();
-        if state.denied.contains(&at.namespace) {
-            return Err(ClusterError::Denied { fix: "kubectl create rolebinding …".to_owned() });
-        }
+        let mut state = self.state();
+        state.read += 1;
+        state.granted(&at.namespace)?;
         Ok(state.secrets.get(at).cloned())
     }
 
     async fn put_secret(&self, write: &SecretWrite) -> Result<SecretObject, ClusterError> {
         let mut state = self.state();
+        state.granted(&write.at.namespace)?;
         let lost = || ClusterError::Unavailable("killed".to_owned());
         match state.fault() {
             Some(Fault::Lost) => return Err(lost()),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::engine::{
     SecretData, SecretObject,
-    credentials::{CredentialsError, Visit, visit},
+    credentials::{CredentialsError, Guess, Visit, visit},
     slots::{CURRENT, NEXT, PREVIOUS},
 };
 
@@ -132,6 +132,47 @@ async fn a_kill_before_the_hash_is_committed_keeps_the_value() {
     assert_eq!(world.hash(NEXT), value);
     world.settle().await;
     assert_eq!(world.hash(CURRENT), value);
+}
+
+#[tokio::test]
+async fn a_guess_that_is_wrong_is_noticed_before_anything_is_lost() {
+    // A new client whose Secret is there already, as after a restore.
+    let mut world = world();
+    world.settle().await;
+    let before = world.hash(CURRENT);
+    (world.plan.stored, world.plan.guess) = (Vec::new(), Some(Guess::Missing));
+    world.settle().await;
+    assert_eq!(world.hash(CURRENT), before);
+    world.is_settled();
+    // A Secret that is not ours.
+    let foreign = SecretObject { version: "1".to_owned(), ..SecretObject::default() };
+    world.cluster.state().secrets.insert(world.plan.at.clone(), foreign.clone());
+    (world.plan.stored, world.plan.guess) = (Vec::new(), Some(Guess::Missing));
+    let error = visit(&world.cluster, &world.plan).await.unwrap_err();
+    assert!(matches!(error, CredentialsError::NotOurs(_)) && world.secret() == Some(foreign), "{error}");
+    // One that went, or changed, while the servers learned the hash of its value.
+    for changes in [false, true] {
+        let mut world = super::world::world();
+        let left = visit(&world.cluster, &world.plan).await.unwrap().left.unwrap();
+        world.step().await.unwrap();
+        let promised = world.hash(NEXT).unwrap();
+        {
+            let mut state = world.cluster.state();
+            let secret = state.secrets.remove(&world.plan.at).unwrap();
+            if changes {
+                let data = BTreeMap::from([(CURRENT.to_owned(), secret.data[NEXT].clone())]);
+                state
+                    .secrets
+                    .insert(world.plan.at.clone(), SecretObject { version: "changed".to_owned(), data, ..secret });
+            }
+        }
+        (world.plan.guess, world.plan.programmed) = (Some(Guess::Left(left)), true);
+        world.settle().await;
+        assert_eq!(world.hash(CURRENT).as_ref() == Some(&promised), changes, "a value that is gone never comes back");
+        world.pass(OVERLAP);
+        world.settle().await;
+        world.is_settled();
+    }
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ async fn a_secret_deleted_by_hand_comes_back_with_a_new_value() {
 }
 
 #[tokio::test]
-async fn a_thousand_clients_take_few_commits_and_one_status_each() {
+async fn a_thousand_clients_take_few_commits_hardly_a_read_and_one_status_each() {
     const CLIENTS: usize = 1000;
     let mut lab = Lab::new().await;
     let _replicas = (lab.replica(Server).await, lab.replica(Gateway).await);
@@ -86,5 +86,6 @@ async fn a_thousand_clients_take_few_commits_and_one_status_each() {
     lab.eventually("all are ready", all_ready).await;
     lab.stop().await.unwrap();
     assert!(lab.cluster.state().written < 2 * CLIENTS, "statuses: {}", lab.cluster.state().written);
+    assert!(lab.cluster.state().read < CLIENTS / 10, "reads of Secrets: {}", lab.cluster.state().read);
     assert!(revision(&lab).await.seq < 60, "commits: {}", revision(&lab).await.seq);
 }

@@ -38,7 +38,7 @@ fn client() -> ObjectRef {
 }
 
 fn visited(visit: Visit) -> Done {
-    Done::Secret(Ok(Visited { visit, since: None, handled: None, rotating: None, due: None, swept: false }))
+    Done::Secret(Ok(Visited { visit, since: None, handled: None, rotating: None, due: None, swept: false, left: None }))
 }
 
 fn declare(lab: &Lab, engine: &mut Engine<FakeCluster>, manifest: &str) {

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::cluster::FakeCluster;
 use crate::engine::{
     SecretObject,
-    credentials::{CredentialsError, Plan, Rotation, Visit, Visited, visit},
+    credentials::{CredentialsError, Guess, Plan, Rotation, Visit, Visited, visit},
     slots::{CURRENT, NEXT, PREVIOUS},
 };
 
@@ -82,6 +82,7 @@ pub(super) fn world() -> World {
         under_way: false,
         rotation: Rotation { every: None, overlap: OVERLAP, requested: None, since: None },
         sweep: false,
+        guess: None,
         clock: clock.clone(),
     };
     World { cluster: FakeCluster::default(), plan, rows, clock, last: None, served: Vec::new() }
@@ -108,6 +109,7 @@ impl World {
     pub(super) async fn step(&mut self) -> Result<bool, CredentialsError> {
         let visited = visit(&self.cluster, &self.plan).await?;
         self.plan.rotation.since.clone_from(&visited.since);
+        self.plan.guess = visited.left.clone().map(Guess::Left);
         self.last = Some(visited.clone());
         match visited.visit {
             Visit::Ready => {
