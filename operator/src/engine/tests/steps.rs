@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use authly_model::{
     client::SecretHash,
     feed::Revision,
-    ids::{Kind, ObjectRef},
+    ids::{Kind, ObjectRef, TenantId},
 };
 use authly_store::{Batch, PepperChange};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::{
     cluster::FakeCluster,
@@ -95,6 +96,18 @@ async fn nothing_is_said_or_awaited_of_a_tenant_that_is_anothers() {
     let entry = &engine.index.entries[&client()];
     assert!(entry.paused.is_none() && entry.facts.is_none());
     assert!(engine.waiting.is_empty() && engine.waiting_secrets.is_empty());
+}
+
+#[tokio::test]
+async fn peppers_are_read_again_after_a_commit_that_may_not_have_happened() {
+    let (lab, mut engine) = engine().await;
+    let asked = "apiVersion: authly.dev/v1alpha1\nkind: Tenant\nmetadata:\n  name: acme\n  \
+                 annotations: {authly.dev/rotate-pepper-requested-at: now}\nspec: {}\n";
+    declare(&lab, &mut engine, asked);
+    // A tenant that the store does not have: it refuses the commit.
+    engine.ledger.tenants.get_mut("acme").unwrap().id = TenantId(Uuid::from_u128(7));
+    engine.change_pepper("acme").await.unwrap_err();
+    assert!(engine.stale && engine.ledger.tenants["acme"].keys.is_none());
 }
 
 #[tokio::test]
