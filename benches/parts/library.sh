@@ -3,7 +3,7 @@
 library_rows() {
   say "measuring the library"
   local rows path ours base ratio aim
-  rows=$(taskset -c "$load_core" cargo bench --quiet --locked -p authly-signed-url --bench verify 2>"$folder/library.log" | grep '≤') \
+  rows=$(taskset -c "$load_core" cargo bench --quiet --locked --workspace --bench verify 2>"$folder/library.log" | grep '≤') \
     || { tail -n 20 "$folder/library.log" >&2; fail "the library's bench failed"; }
   while IFS='|' read -r _ path ours base ratio aim _; do
     table+=("| library:$path|${ours}µs |${base}µs |$ratio|$aim|")
