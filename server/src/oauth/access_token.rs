@@ -24,8 +24,8 @@ pub(crate) async fn sign(app: &App, tenanted: &Tenanted, claims: &AccessClaims) 
     })
 }
 
-/// What a server may hold of verified tokens, in bytes: some 20,000 of them.
-const KEPT_BYTES: u64 = 32 * 1024 * 1024;
+/// What a server may hold of verified tokens, in bytes: some 15,000 of them.
+const KEPT_BYTES: u64 = 24 * 1024 * 1024;
 
 /// Claims of tokens that were verified and good, by the token. What is unknown, forged or out of time is never kept.
 #[derive(Debug)]
