@@ -15,8 +15,7 @@ use clap::Parser;
 
 use args::{Arguments, Audit, Command};
 
-/// A request makes hundreds of small pieces of memory, for which the system's allocator takes a fifth of the time of a token
-/// (docs/performance.md).
+/// The system's allocator took a sixth of this process's time for a token (docs/performance.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -44,7 +43,7 @@ fn explained(error: &anyhow::Error) -> String {
     })
 }
 
-/// On one core a scheduler for several costs a sixth of what it could serve (docs/performance.md).
+/// On one core a scheduler for several only costs.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     let one_core = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
     let mut builder = match one_core {

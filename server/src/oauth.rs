@@ -19,8 +19,8 @@ pub(crate) mod token;
 mod tests {
     use super::{introspect::introspect, token::token};
 
-    /// What a request's future holds is copied at each layer that it goes through: ten kilobytes were a sixth of the time of a token.
-    /// What few requests need belongs on the heap (`Box::pin`).
+    /// What a request's future holds is copied at each layer that it goes through, which was a sixth of the time of a token
+    /// (docs/performance.md). What few requests need belongs on the heap (`Box::pin`).
     #[test]
     fn a_request_takes_little_memory() {
         fn size<A, B, C, D, F: Future>(_: fn(A, B, C, D) -> F) -> usize {
